@@ -1,0 +1,655 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from icalendar import Calendar, Component, Timezone
+from samples import DAYS, HOURS, LONG_AGO, ROOM, START, TALKS, seminar, session
+
+from notifier import feed
+from notifier.feed import Options
+from notifier.talks import (
+    JOIN_FIELDS,
+    Audience,
+    Link,
+    Livestream,
+    Room,
+    Seminar,
+    Session,
+    Speaker,
+    Status,
+    Talk,
+    shown_to,
+)
+
+SITE = "https://seminar.example.org"
+LINK = "https://meeting.tencent.com/dm/p1q2HxwW3x4r"
+WANG, ZHU = TALKS
+ALL = Options(past=None)
+
+
+def rendered(*sessions: Session, now: datetime = START, language: str = "", options: Options = ALL) -> bytes:
+    return feed.render(seminar(*sessions), now=now, base_url=SITE, language=language, options=options)
+
+
+def unfolded(data: bytes) -> list[str]:
+    return data.decode().replace("\r\n ", "").split("\r\n")
+
+
+def calendar(*sessions: Session, **how: Any) -> Calendar:
+    found = Calendar.from_ical(rendered(*sessions, **how))
+    assert isinstance(found, Calendar)
+    return found
+
+
+def event(one: Session, **how: Any) -> Component:
+    (found,) = calendar(one, **how).walk("VEVENT")
+    assert found.errors == []
+    return found
+
+
+def uids(*sessions: Session, **how: Any) -> list[str]:
+    return [str(found["UID"]) for found in calendar(*sessions, **how).walk("VEVENT")]
+
+
+def test_the_feed_says_what_calendar_programs_ask_for():
+    series = replace(seminar(), name="Learning, joint; \\N", description="First\n\nsecond")
+    lines = unfolded(feed.render(series, now=START, base_url=f"{SITE}/", options=ALL))
+    assert sorted(lines[1 : lines.index("BEGIN:VTIMEZONE")]) == [
+        "CALSCALE:GREGORIAN",
+        "COLOR:teal",
+        "DESCRIPTION:First second",
+        r"NAME:Learning\, joint\; ∖N",
+        "PRODID:-//seminar-notifier//notifier//EN",
+        "REFRESH-INTERVAL;VALUE=DURATION:PT4H",
+        f"SOURCE;VALUE=URI:{SITE}/jsml.ics",
+        f"URL:{SITE}/",
+        "VERSION:2.0",
+        "X-PUBLISHED-TTL:PT4H",
+        "X-WR-CALDESC:First second",
+        r"X-WR-CALNAME:Learning\, joint\; ∖N",
+        "X-WR-TIMEZONE:Asia/Shanghai",
+    ]
+
+
+def test_the_feed_has_what_breaks_programs_nowhere():
+    data = rendered(session(), session(START + 14 * DAYS, id="b"))
+    outside_events = re.sub(rb"BEGIN:VEVENT.*?END:VEVENT", b"", data, flags=re.DOTALL)
+    assert re.findall(rb"^(UID|METHOD|RDATE|COMMENT)\b", outside_events, re.MULTILINE) == []
+    assert re.findall(rb"^(COMMENT|RDATE|STYLED-DESCRIPTION|X-ALT-DESC|PARTICIPANT)\b", data, re.MULTILINE) == []
+    assert b"<" not in data
+
+
+def test_a_session_is_one_event_with_both_talks():
+    found = event(session(revision=3, modified=datetime(2021, 11, 20, 12, tzinfo=UTC)))
+    assert {name: value.to_ical().decode() for name, value in found.items() if name != "CONFERENCE"} == {
+        "UID": "2021-11-27@seminar.example.org",
+        "DTSTAMP": "20211120T120000Z",
+        "LAST-MODIFIED": "20211120T120000Z",
+        "CREATED": "20210101T000000Z",
+        "SEQUENCE": "3",
+        "DTSTART": "20211127T093000",
+        "DTEND": "20211127T113000",
+        "SUMMARY": "王宇航: 冷冻电镜原理及相关算法 · 朱通: 基于神经网络实现碳氢燃料的燃烧模拟",
+        "DESCRIPTION": found["DESCRIPTION"].to_ical().decode(),
+        "LOCATION": f"腾讯会议 Tencent Meeting 329 744 341 {LINK}",
+        "URL": f"{SITE}/sessions/2021-11-27",
+        "STATUS": "CONFIRMED",
+        "TRANSP": "OPAQUE",
+        "CLASS": "PUBLIC",
+        "CATEGORIES": "Joint Seminar of Machine Learning",
+    }
+
+
+def test_the_time_is_the_seminars_with_its_zone():
+    data = rendered(session(START.astimezone(UTC)))
+    assert b"\r\nDTSTART;TZID=Asia/Shanghai:20211127T093000\r\n" in data
+    assert b"\r\nDTEND;TZID=Asia/Shanghai:20211127T113000\r\n" in data
+
+
+FULL = session(
+    notice="Starts 15 minutes late.",
+    livestream=Livestream("https://live.bilibili.com/1", "bilibili living room"),
+    talks=(
+        replace(
+            WANG,
+            speakers=(Speaker("王宇航", ("DP", "PKU"), "https://wang.example"),),
+            abstract="First.\n\nSecond.",
+            slides=Link("https://slides.example/1", "Install"),
+            replay="https://www.bilibili.com/video/BV1",
+        ),
+        replace(ZHU, start=START + HOURS, end=START + 2 * HOURS, slides=Link(label="下载链接")),
+    ),
+)
+
+
+def test_the_description_begins_with_what_is_urgent_and_how_to_join():
+    assert str(event(FULL)["DESCRIPTION"]) == (
+        "Starts 15 minutes late.\n\n"
+        f"参会链接 Join: {LINK}\n"
+        "会议号 Meeting ID: 329 744 341\n"
+        "密码 Passcode: 974114\n"
+        "备用会议号(无密码) Alternate meeting ID (no passcode): 553 2421 7498\n"
+        "直播 Livestream: https://live.bilibili.com/1\n"
+        f"详情 Details: {SITE}/sessions/2021-11-27\n\n"
+        "1. 冷冻电镜原理及相关算法\n"
+        "王宇航 (DP; PKU)\n"
+        "主页 Homepage: https://wang.example\n"
+        "First.\n\nSecond.\n"
+        "幻灯片 Slides: https://slides.example/1\n"
+        "回放 Replay: https://www.bilibili.com/video/BV1\n\n"
+        "2. 10:30–11:30 基于神经网络实现碳氢燃料的燃烧模拟\n"
+        "朱通 (华东师范大学)\n"
+        "幻灯片 Slides: 下载链接"
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "second"),
+    [("en", f"Join: {LINK}", "Meeting ID: 329 744 341"), ("zh", f"参会链接: {LINK}", "会议号: 329 744 341")],
+)
+def test_the_description_is_in_the_language_that_was_asked_for(language: str, first: str, second: str):
+    assert str(event(session(), language=language)["DESCRIPTION"]).split("\n")[:2] == [first, second]
+
+
+def test_titles_and_abstracts_are_in_the_language_that_was_asked_for():
+    talk = Talk("On engines", "论引擎", (Speaker("Ada"),), abstract="Of engines.", abstract_zh="引擎。")
+    zh, en = (event(session(talks=(talk,)), language=language) for language in ("zh", "en"))
+    assert (str(zh["SUMMARY"]), str(en["SUMMARY"])) == ("Ada: 论引擎", "Ada: On engines")
+    assert (str(zh["DESCRIPTION"])[-3:], str(en["DESCRIPTION"])[-11:]) == ("引擎。", "Of engines.")
+
+
+@pytest.mark.parametrize(
+    ("talks", "summary"),
+    [
+        ((), "Joint Seminar of Machine Learning: 待定 TBA"),
+        ((Talk(), Talk()), "Joint Seminar of Machine Learning: 待定 TBA"),
+        ((Talk(speakers=(Speaker("Ada"), Speaker("Bob"))),), "Ada, Bob: 待定 TBA"),
+        ((Talk("On engines"), Talk()), "On engines · 待定 TBA"),
+        ((Talk(title_zh="论引擎"),), "论引擎"),
+        ((Talk(r"Rates of $\nu$, \N and C:\New"),), "Rates of ν, ∖N and C:∖New"),
+    ],
+)
+def test_the_summary_says_what_is_known(talks: tuple[Talk, ...], summary: str):
+    assert str(event(session(talks=talks))["SUMMARY"]) == summary
+
+
+def test_a_summary_is_at_most_255_characters_long():
+    summary = str(
+        event(session(talks=(Talk("é" * 300, speakers=(Speaker("Ada"),)),), status=Status.CANCELLED))["SUMMARY"]
+    )
+    assert summary == "[已取消 Cancelled] Ada: " + "é" * 233 + "…"
+    assert len(summary) == 255
+
+
+def test_a_cancelled_session_says_so_and_takes_no_time():
+    found = event(session(status=Status.CANCELLED))
+    assert str(found["SUMMARY"]).startswith("[已取消 Cancelled] 王宇航: ")
+    assert (str(found["STATUS"]), str(found["TRANSP"])) == ("CANCELLED", "TRANSPARENT")
+
+
+def test_an_uncertain_session_is_tentative():
+    assert str(event(session(status=Status.TENTATIVE))["STATUS"]) == "TENTATIVE"
+
+
+@pytest.mark.parametrize(
+    ("room", "livestream", "location"),
+    [
+        (Room("https://zoom.us/j/1", "1234567890"), Livestream(), "Zoom 123 456 7890 https://zoom.us/j/1"),
+        (Room("https://pku.zoom.us/j/1"), Livestream(), "Zoom https://pku.zoom.us/j/1"),
+        (
+            Room("https://teams.microsoft.com/l/1"),
+            Livestream(),
+            "Microsoft Teams https://teams.microsoft.com/l/1",
+        ),
+        (
+            Room("https://zoom.us.evil.example/1"),
+            Livestream(),
+            "在线会议 Online meeting https://zoom.us.evil.example/1",
+        ),
+        (Room("https://notzoom.us/1"), Livestream(), "在线会议 Online meeting https://notzoom.us/1"),
+        (Room("meeting.tencent.com/dm/1"), Livestream(), "腾讯会议 Tencent Meeting meeting.tencent.com/dm/1"),
+        (Room(meeting_id="55324217498"), Livestream(), "在线会议 Online meeting 553 2421 7498"),
+        (Room(meeting_id="room-5"), Livestream(), "在线会议 Online meeting room-5"),
+        (Room("https://[broken"), Livestream(), "在线会议 Online meeting https://[broken"),
+        (Room(), Livestream("https://live.bilibili.com/1", "Bilibili"), "Bilibili https://live.bilibili.com/1"),
+    ],
+)
+def test_the_location_names_the_provider_by_the_links_host(room: Room, livestream: Livestream, location: str):
+    assert str(event(session(room=room, livestream=livestream))["LOCATION"]) == location
+
+
+def test_a_session_without_any_link_has_no_location():
+    found = event(session(room=Room(), livestream=Livestream()))
+    assert [name for name in ("LOCATION", "CONFERENCE") if name in found] == []
+
+
+def test_the_meeting_and_the_livestream_are_conferences():
+    conferences = [line for line in unfolded(rendered(FULL)) if line.startswith("CONFERENCE")]
+    assert conferences == [
+        f"CONFERENCE;FEATURE=AUDIO,VIDEO,SCREEN;LABEL=腾讯会议 Tencent Meeting;VALUE=URI:{LINK}",
+        "CONFERENCE;FEATURE=FEED;LABEL=bilibili living room;VALUE=URI:https://live.bilibili.com/1",
+    ]
+
+
+def test_a_conferences_label_needs_no_escape():
+    stream = Livestream("https://live.example", 'the "big" ^n room, upstairs')
+    (line,) = (line for line in unfolded(rendered(session(room=Room(), livestream=stream))) if "FEED" in line)
+    assert line == 'CONFERENCE;FEATURE=FEED;LABEL="the big n room, upstairs";VALUE=URI:https://live.example'
+
+
+def test_links_are_in_ascii_and_without_a_comma():
+    found = event(session(room=Room("https://会议.example/a,b?q=室&r=%20"), livestream=Livestream()))
+    link = "https://%E4%BC%9A%E8%AE%AE.example/a%2Cb?q=%E5%AE%A4&r=%20"
+    assert str(found["CONFERENCE"]) == link
+    assert str(found["LOCATION"]) == f"在线会议 Online meeting {link}"
+
+
+def test_a_link_that_no_program_should_open_is_no_conference():
+    found = event(session(room=Room("javascript:alert(1)"), livestream=Livestream("not a link")))
+    assert "CONFERENCE" not in found
+
+
+def test_a_session_id_of_any_kind_makes_a_link():
+    assert str(event(session(id="会议/1 a?b"))["URL"]) == f"{SITE}/sessions/%E4%BC%9A%E8%AE%AE%2F1%20a%3Fb"
+
+
+def test_a_long_abstract_is_cut_so_that_the_rest_fits():
+    talks = (
+        replace(WANG, abstract="长" * 9000, slides=Link("https://slides.example/1")),
+        replace(ZHU, abstract="Short.", replay="https://replay.example/2"),
+    )
+    text = str(event(session(talks=talks))["DESCRIPTION"])
+    assert 7950 < len(text) <= 8000
+    assert text.startswith(f"参会链接 Join: {LINK}\n")
+    assert "长…\n幻灯片 Slides: https://slides.example/1\n" in text
+    assert text.endswith("\nShort.\n回放 Replay: https://replay.example/2")
+
+
+def test_two_long_abstracts_are_cut_to_the_same_length():
+    talks = (replace(WANG, abstract="长" * 9000), replace(ZHU, abstract="文" * 7000))
+    text = str(event(session(talks=talks))["DESCRIPTION"])
+    assert abs(text.count("长") - text.count("文")) <= 1
+    assert text.count("长") > 3500
+
+
+def test_how_to_join_stays_whatever_is_long():
+    speaker = Speaker("A" * 5000, ("B" * 5000,), "https://c.example/" + "c" * 5000)
+    talks = tuple(replace(WANG, title="T" * 5000, speakers=(speaker,)) for _ in range(20))
+    text = str(event(session(talks=talks, notice="N" * 9000))["DESCRIPTION"])
+    assert len(text) == 8000
+    assert f"参会链接 Join: {LINK}\n会议号 Meeting ID: 329 744 341\n" in text
+
+
+def test_what_subscribers_alone_may_see_is_shown_nowhere_else():
+    levels = dict.fromkeys(JOIN_FIELDS, Audience.SUBSCRIBERS)
+    full = replace(FULL, room=replace(ROOM, download_url="https://download.example"))
+    secrets = [LINK, "329 744 341", "974114", "553 2421 7498", "live.bilibili.com", "download.example"]
+    seen = "\n".join(unfolded(rendered(full)))
+    public = "\n".join(unfolded(rendered(shown_to(Audience.PUBLIC, full, levels))))
+    assert [secret in seen for secret in secrets] == [True] * 6
+    assert [secret in public for secret in secrets] == [False] * 6
+
+
+PAST = session(START - 400 * DAYS, id="past", uid="past@x")
+LAST = session(START - 364 * DAYS, id="last", uid="last@x")
+NEXT = session(START + 7 * DAYS, id="next", uid="next@x")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (Options(), ["last@x", "next@x"]),
+        (Options(past=None), ["past@x", "last@x", "next@x"]),
+        (Options(past=timedelta(0)), ["next@x"]),
+        (Options(past=390 * DAYS), ["last@x", "next@x"]),
+    ],
+)
+def test_the_feed_goes_back_as_far_as_asked(options: Options, expected: list[str]):
+    assert uids(PAST, LAST, NEXT, options=options) == expected
+
+
+def test_a_session_that_is_on_now_is_in_every_feed():
+    assert uids(session(), now=START + HOURS, options=Options(past=timedelta(0))) == ["2021-11-27@seminar.example.org"]
+
+
+def test_a_cancelled_session_stays_for_14_days():
+    one = session(status=Status.CANCELLED)
+    assert len(uids(one, now=one.end + 14 * DAYS)) == 1
+    assert uids(one, now=one.end + 14 * DAYS + timedelta(seconds=1)) == []
+
+
+def test_cancelled_sessions_can_be_left_out():
+    assert uids(session(status=Status.CANCELLED), NEXT, options=Options(cancelled=False)) == ["next@x"]
+
+
+def test_a_feed_without_events_has_one_component_still():
+    data = rendered(LAST, options=Options(past=timedelta(0)))
+    assert [part.name for part in Calendar.from_ical(data).subcomponents] == ["VTIMEZONE"]
+
+
+def test_an_alarm_rings_as_long_before_as_asked():
+    (alarm,) = event(session(), options=Options(past=None, alarm=timedelta(minutes=15))).subcomponents
+    assert {name: value.to_ical().decode() for name, value in alarm.items()} == {
+        "UID": "alarm-15-2021-11-27@seminar.example.org",
+        "ACTION": "DISPLAY",
+        "TRIGGER": "-PT15M",
+        "DESCRIPTION": "王宇航: 冷冻电镜原理及相关算法 · 朱通: 基于神经网络实现碳氢燃料的燃烧模拟",
+    }
+
+
+def test_no_alarm_rings_unasked_or_for_a_cancelled_session():
+    options = Options(past=None, alarm=timedelta(minutes=15))
+    assert event(session()).subcomponents == []
+    assert event(session(status=Status.CANCELLED), options=options).subcomponents == []
+
+
+def test_the_feed_can_have_an_event_for_each_talk():
+    found = calendar(
+        FULL,
+        Session("n", START, START, "UTC", uid="n@x"),
+        options=Options(past=None, split=True),
+    ).walk("VEVENT")
+    assert [(str(e["UID"]), e.start, e.end, str(e["SUMMARY"])) for e in found] == [
+        ("2021-11-27-talk-1@seminar.example.org", START, START + 2 * HOURS, "王宇航: 冷冻电镜原理及相关算法"),
+        (
+            "2021-11-27-talk-2@seminar.example.org",
+            START + HOURS,
+            START + 2 * HOURS,
+            "朱通: 基于神经网络实现碳氢燃料的燃烧模拟",
+        ),
+        ("n@x", START, START, "Joint Seminar of Machine Learning: 待定 TBA"),
+    ]
+
+
+def test_a_single_session_is_the_same_event_as_in_the_feed():
+    whole, one = rendered(FULL), feed.single(FULL, seminar(FULL), base_url=SITE)
+    events = [re.findall(rb"BEGIN:VEVENT.*END:VCALENDAR", data, re.DOTALL) for data in (whole, one)]
+    assert events[0] == events[1] != []
+    assert b"METHOD" not in one
+    assert b"REFRESH-INTERVAL" not in one
+
+
+@pytest.mark.parametrize("method", ["PUBLISH", "CANCEL"])
+def test_a_single_session_can_be_a_message(method: str):
+    found = Calendar.from_ical(feed.single(session(), seminar(), base_url=SITE, method=method))
+    assert str(found["METHOD"]) == method
+    assert [str(e["UID"]) for e in found.walk("VEVENT")] == ["2021-11-27@seminar.example.org"]
+
+
+def test_the_same_list_is_the_same_bytes_at_any_time():
+    assert rendered(FULL, now=START) == rendered(FULL, now=START + 100 * DAYS)
+
+
+def test_a_change_of_one_session_changes_only_its_event():
+    before, after = rendered(session(), NEXT), rendered(session(), replace(NEXT, notice="Late", revision=1))
+    parts = [re.split(rb"(?=BEGIN:VEVENT)", data) for data in (before, after)]
+    assert parts[0][:2] == parts[1][:2]
+    assert parts[0][2] != parts[1][2]
+
+
+PRINT_FEED = """
+import sys
+from samples import DAYS, START, seminar, session
+from notifier import feed
+zones = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Asia/Jerusalem", "Australia/Sydney")
+sessions = [session(START + n * DAYS, id=zone, timezone=zone) for n, zone in enumerate(zones)]
+sys.stdout.buffer.write(feed.render(seminar(*sessions), now=START, base_url="https://seminar.example.org"))
+"""
+
+
+def test_every_process_makes_the_same_bytes():
+    here = Path(__file__).parent
+    path = os.pathsep.join((str(here), str(here.parent)))
+    command = [sys.executable, "-c", PRINT_FEED]
+    feeds = {
+        subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": seed, "TZ": zone},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for seed, zone in (("1", "UTC"), ("2", "America/New_York"), ("3", "Asia/Shanghai"))
+    }
+    (data,) = feeds
+    zones = re.findall(rb"TZID:(.*)\r\n", data)
+    assert zones == [b"America/New_York", b"Asia/Jerusalem", b"Asia/Tokyo", b"Australia/Sydney", b"Europe/Berlin"]
+
+
+def vtimezone(zone: str, start: datetime) -> Timezone:
+    (found,) = calendar(session(start, timezone=zone)).walk("VTIMEZONE")
+    assert isinstance(found, Timezone)
+    return found
+
+
+def test_a_zone_without_summer_time_is_one_block():
+    assert vtimezone("Asia/Shanghai", START).to_ical().decode().split("\r\n") == [
+        "BEGIN:VTIMEZONE",
+        "TZID:Asia/Shanghai",
+        "BEGIN:STANDARD",
+        "DTSTART:20200101T000000",
+        "TZNAME:CST",
+        "TZOFFSETFROM:+0800",
+        "TZOFFSETTO:+0800",
+        "END:STANDARD",
+        "END:VTIMEZONE",
+        "",
+    ]
+
+
+def test_a_zone_with_summer_time_has_its_two_yearly_rules():
+    assert vtimezone("America/New_York", START).to_ical().decode().split("\r\n") == [
+        "BEGIN:VTIMEZONE",
+        "TZID:America/New_York",
+        "BEGIN:DAYLIGHT",
+        "DTSTART:20200308T020000",
+        "RRULE:FREQ=YEARLY;BYDAY=2SU;BYMONTH=3",
+        "TZNAME:EDT",
+        "TZOFFSETFROM:-0500",
+        "TZOFFSETTO:-0400",
+        "END:DAYLIGHT",
+        "BEGIN:STANDARD",
+        "DTSTART:20201101T020000",
+        "RRULE:FREQ=YEARLY;BYDAY=1SU;BYMONTH=11",
+        "TZNAME:EST",
+        "TZOFFSETFROM:-0400",
+        "TZOFFSETTO:-0500",
+        "END:STANDARD",
+        "END:VTIMEZONE",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Europe/Berlin",
+        "Europe/Dublin",
+        "America/New_York",
+        "America/Asuncion",
+        "America/Santiago",
+        "Asia/Jerusalem",
+        "Asia/Tehran",
+        "Asia/Kolkata",
+        "Africa/Casablanca",
+        "Africa/Cairo",
+        "Australia/Lord_Howe",
+        "Pacific/Chatham",
+    ],
+)
+def test_the_rules_give_the_offsets_of_the_zone(zone: str):
+    """Read by the rules alone, without the reader's own tables, each noon and each night of a change is right."""
+    first = datetime(2021, 1, 1, 12, tzinfo=UTC)
+    read, real = vtimezone(zone, first).to_tz(lookup_tzid=False), ZoneInfo(zone)
+    days = [first + n * DAYS for n in range(9 * 365)]
+    assert [day.replace(tzinfo=read).utcoffset() for day in days] == [
+        day.replace(tzinfo=real).utcoffset() for day in days
+    ]
+    for day, after in pairwise(days):
+        if day.replace(tzinfo=real).utcoffset() != after.replace(tzinfo=real).utcoffset():
+            hours = [day + n * HOURS / 2 for n in range(96)]
+            assert [h.astimezone(read).utcoffset() for h in hours] == [h.astimezone(real).utcoffset() for h in hours]
+
+
+def test_a_rule_reaches_back_to_the_first_event():
+    old = datetime(1999, 7, 1, 12, tzinfo=UTC)
+    read = vtimezone("Europe/Berlin", old).to_tz(lookup_tzid=False)
+    assert old.astimezone(read).utcoffset() == 2 * HOURS
+
+
+@pytest.mark.parametrize("year", [1900, 2045])
+def test_a_zone_has_rules_for_any_year(year: int):
+    assert vtimezone("Europe/Berlin", datetime(year, 7, 1, tzinfo=UTC)).subcomponents != []
+
+
+def test_utc_needs_no_zone():
+    data = rendered(session(timezone="UTC"))
+    assert b"\r\nDTSTART:20211127T013000Z\r\n" in data
+    assert b"VTIMEZONE" not in data
+
+
+def test_the_second_of_two_equal_hours_is_told_in_utc():
+    night = datetime(2021, 10, 31, 0, 30, tzinfo=UTC)
+    found = event(session(night, end=night + HOURS, timezone="Europe/Berlin"))
+    assert (found.start, found.end) == (night.astimezone(ZoneInfo("Europe/Berlin")), night + HOURS)
+    assert found["DTEND"].to_ical() == b"20211031T013000Z"
+
+
+HOSTILE = (
+    "a\r\nBEGIN:VEVENT\nX-EVIL:1\n\x00\x07\x0b\x0c\x7f\x85\u2028\u2029\ufeff\u202e\\N\\nu;,:\"^n'%0A&amp;<b>"
+    "\N{MAN}\u200d\N{WOMAN}\ud800\ufdd0é\t=\\"
+)
+
+
+def hostile(**values: Any) -> Session:
+    talk = Talk(
+        HOSTILE, HOSTILE, (Speaker(HOSTILE, (HOSTILE,), HOSTILE),), abstract=HOSTILE, slides=Link(HOSTILE, HOSTILE)
+    )
+    room = Room(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    return session(talks=(talk, talk), notice=HOSTILE, room=room, livestream=Livestream(HOSTILE, HOSTILE), **values)
+
+
+@pytest.mark.parametrize("language", ["", "en", "zh"])
+def test_no_text_can_break_out_of_its_property(language: str):
+    one = hostile(id=HOSTILE, uid=HOSTILE)
+    series = Seminar(HOSTILE, HOSTILE, "Asia/Shanghai", description=HOSTILE, homepage=HOSTILE, sessions=(one,))
+    lines = unfolded(feed.render(series, now=START, base_url=SITE, language=language, options=Options(alarm=HOURS)))
+    assert [line for line in lines if line.startswith("BEGIN:")] == [
+        "BEGIN:VCALENDAR",
+        "BEGIN:VTIMEZONE",
+        "BEGIN:STANDARD",
+        "BEGIN:VEVENT",
+        "BEGIN:VALARM",
+    ]
+    assert [line for line in lines[:-1] if not re.match(r"[A-Z-]+[;:]", line)] == []
+    assert [line for line in lines if line.startswith("X-EVIL")] == []
+    assert [
+        character
+        for character in "\x00\x07\x0b\x0c\x7f\x85\u2028\u2029\ufeff\u202e\ufdd0"
+        if character in "".join(lines)
+    ] == []
+
+
+def assert_well_folded(data: bytes) -> None:
+    assert data.endswith(b"\r\n")
+    for line in data.removesuffix(b"\r\n").split(b"\r\n"):
+        assert len(line) <= 75
+        assert b"\n" not in line
+        line.decode()
+        assert not re.search(rb"(?<!\\)(\\\\)*\\$", line)
+
+
+def test_lines_are_folded_at_75_octets_between_characters():
+    long = "冷é🧪a,\\; " * 200
+    talk = Talk(long, speakers=(Speaker(long, (long,)),), abstract=long)
+    assert_well_folded(rendered(session(talks=(talk, talk), notice=long), hostile()))
+
+
+TEXT = st.text(st.one_of(st.characters(), st.sampled_from('\\$\n\r,;:"^_{}冷é\u2028🧪')), max_size=60)
+LINKS = st.one_of(st.just(""), TEXT, TEXT.map("https://x.example/{}".format))
+TIMES = st.datetimes(
+    LONG_AGO.replace(year=1990, tzinfo=None), LONG_AGO.replace(year=2036, tzinfo=None), timezones=st.just(UTC)
+).map(lambda moment: moment.replace(microsecond=0))
+ZONES = st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "America/New_York", "UTC", "Australia/Lord_Howe"])
+SPEAKERS = st.builds(Speaker, TEXT, st.lists(TEXT, max_size=2).map(tuple), LINKS)
+TALKS_OF_ANY_KIND = st.builds(
+    Talk,
+    title=TEXT,
+    title_zh=TEXT,
+    speakers=st.lists(SPEAKERS, max_size=2).map(tuple),
+    start=st.none() | TIMES,
+    abstract=TEXT,
+    slides=st.none() | st.builds(Link, LINKS, TEXT),
+    replay=LINKS,
+)
+
+
+@st.composite
+def sessions(draw: st.DrawFn, number: int) -> Session:
+    zone = draw(ZONES)
+    start = draw(TIMES)
+    return Session(
+        id=f"s{number}",
+        start=start.replace(microsecond=0).astimezone(ZoneInfo(zone)),
+        end=(start.replace(microsecond=0) + draw(st.integers(0, 300)) * timedelta(minutes=1)).astimezone(
+            ZoneInfo(zone)
+        ),
+        timezone=zone,
+        talks=tuple(draw(st.lists(TALKS_OF_ANY_KIND, max_size=3))),
+        status=draw(st.sampled_from(Status)),
+        notice=draw(TEXT),
+        room=draw(st.builds(Room, LINKS, TEXT, TEXT, TEXT, LINKS)),
+        livestream=draw(st.builds(Livestream, LINKS, TEXT)),
+        uid=draw(st.sampled_from(["", f"s{number}@x"])),
+        revision=draw(st.integers(0, 9)),
+        modified=draw(st.none() | st.just(LONG_AGO)),
+    )
+
+
+SEMINARS = st.builds(
+    lambda name, zone, several: Seminar("s", name, zone, description=name, sessions=tuple(several)),
+    TEXT,
+    ZONES,
+    st.integers(0, 3).flatmap(lambda count: st.tuples(*(sessions(n) for n in range(count)))),
+)
+
+
+def missing_title(one: Session, summary: str, language: str) -> str | None:
+    """A title that the summary lacks, though it is plain text and nothing was cut."""
+    titles = (talk.title_in(language) or talk.title_zh for talk in one.talks)
+    plain = (title for title in titles if not set(title) & set("\\$"))
+    return next((title for title in plain if title not in summary and not summary.endswith("…")), None)
+
+
+@settings(deadline=None)
+@given(SEMINARS, st.sampled_from(["", "en", "zh"]), st.booleans(), st.none() | st.just(HOURS))
+def test_any_seminar_can_be_read_back(series: Seminar, language: str, split: bool, alarm: timedelta | None):
+    options = Options(past=None, split=split, alarm=alarm)
+    now = datetime(1990, 1, 1, tzinfo=UTC)
+    data = feed.render(series, now=now, base_url=SITE, language=language, options=options)
+    assert_well_folded(data)
+    parsed = Calendar.from_ical(data)
+    assert parsed.errors == []
+    found = parsed.walk("VEVENT")
+    assert [e.errors for e in found] == [[]] * len(found)
+    titles = [str(e["SUMMARY"]) for e in found]
+    assert [title for title in titles if len(title) > 255] == []
+    if not split:
+        assert [(str(e["UID"]), e.start, e.end) for e in found] == [
+            (s.uid or s.id, s.start, s.end) for s in series.sessions
+        ]
+        assert [
+            missing_title(one, summary, language) for one, summary in zip(series.sessions, titles, strict=True)
+        ] == [None] * len(found)
+    assert feed.render(series, now=now, base_url=SITE, language=language, options=options) == data
