@@ -1,0 +1,533 @@
+"""Settings text, environment and secret files → a `Config`; `config.example.toml` is its manual."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import time, timedelta
+from email.utils import getaddresses
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+
+from notifier import notices
+from notifier.errors import AddressError, ConfigError, Problem
+from notifier.locations import (
+    Fault,
+    Identifier,
+    KeyPath,
+    WebAddress,
+    ZoneName,
+    checked,
+    did_you_mean,
+    load,
+    problems,
+    refusal,
+)
+from notifier.spans import format_span, parse_span
+from notifier.subscribers import normalised_address
+from notifier.talklists import FORMS, Context
+from notifier.talks import Audience
+
+ENVIRONMENT = "NOTIFIER_"
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NEAREST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - every interface, as seen from this machine
+_CLEARTEXT = 'use "starttls" or "implicit", or write allow_cleartext = true'
+_PORTS = {"starttls": 587, "implicit": 465, "none": 25}
+
+
+def _span(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise refusal(f"expected a span of time, got {value}", 'write it in quotes, like "1h30m"')
+    try:
+        return parse_span(value)
+    except ValueError as error:
+        raise refusal(str(error), 'write it like "7d", "1h30m" or "90s"') from error
+
+
+def _days_or_none(value: Any) -> Any:
+    if value is False or value == "":
+        return None
+    span = _span(value)
+    if not 1 <= span.days <= 60 or span % timedelta(days=1):
+        raise refusal(f'"{format_span(span)}" is not 1 to 60 whole days', 'write it like "7d", or "" for never')
+    return span
+
+
+def _clock_time(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", value)
+    if match is None:
+        raise refusal(f'"{value}" is no time of day', 'write it like "09:00"')
+    return time(int(match[1]), int(match[2]))
+
+
+def _between(least: str, most: str) -> AfterValidator:
+    def check(span: timedelta) -> timedelta:
+        if not parse_span(least) <= span <= parse_span(most):
+            raise refusal(f'"{format_span(span)}" is out of bounds', f"write a span from {least} to {most}")
+        return span
+
+    return AfterValidator(check)
+
+
+def _folder(info: ValidationInfo) -> Path:
+    """The folder that relative paths start from."""
+    folder = (info.context or {}).get("folder", "")
+    return Path(folder)
+
+
+def _path(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str | Path) or not value:
+        raise refusal(f"{value!r} is no path", 'write it in quotes, like "var/outbox"')
+    return _folder(info) / value
+
+
+def _path_or_none(value: Any, info: ValidationInfo) -> Any:
+    return _path(value, info) if value is not None and value != "" else None
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _mailable(address: str) -> str:
+    # "localhost" is no domain of the public net, but it is where mail that never leaves the machine goes.
+    local = address.removesuffix("@localhost")
+    try:
+        checked_address = normalised_address(address if local == address else f"{local}@example.org")
+    except AddressError as error:
+        raise refusal(error.problems[0].message, "write name@domain") from error
+    return checked_address if local == address else address
+
+
+def _mailbox(text: str) -> str:
+    """The text of one `Name <address>` or bare address."""
+    found = getaddresses([text])
+    if len(found) != 1 or not found[0][1] or any(ord(c) < 32 for c in text):
+        raise refusal(f'"{text}" is no sender', 'write "Name <name@domain>"; a name with commas stands in quotes')
+    _mailable(found[0][1])
+    return text
+
+
+def _split(url: str) -> tuple[str, str] | None:
+    """Scheme and host of a URL, or None where it has none."""
+    try:
+        parts = urlsplit(url)
+        return (parts.scheme, parts.hostname) if parts.hostname and not re.search(r"\s", url) else None
+    except ValueError:
+        return None
+
+
+def _proxy(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False)) if "/" in text else str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise refusal(f'"{text}" is no IP address or network', 'write it like "10.0.0.1" or "10.0.0.0/8"') from error
+
+
+def _address(text: str) -> str:
+    """The text of an address to listen at."""
+    if text.startswith("unix:/"):
+        return text
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\s\[\]]+):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
+        raise refusal(f'"{text}" is no address to listen at', 'write "host:port", "[::1]:port" or "unix:/path"')
+    return text
+
+
+def _talks(text: str, info: ValidationInfo) -> str:
+    """The address of a page, or a path joined to the config file's folder."""
+    if not text:
+        raise refusal("no talk list is named", 'write talks = "talks.toml"')
+    if "://" not in text:
+        return str(_folder(info) / text)
+    scheme, host = _split(text) or ("", "")
+    if scheme != "https" and (scheme, host) not in [("http", name) for name in _LOOPBACK]:
+        raise refusal(f'"{text}" can be changed by anyone on the way', "give a file, or a page's https:// address")
+    return text
+
+
+def _form(name: str) -> str:
+    if name and name not in FORMS:
+        raise refusal(f'"{name}" is no form of talk list', did_you_mean(name, FORMS) or f"one of {', '.join(FORMS)}")
+    return name
+
+
+def _level(value: Any) -> Any:
+    levels = {level.name.lower(): level for level in Audience}
+    if isinstance(value, Audience):
+        return value
+    if not isinstance(value, str) or value not in levels:
+        raise refusal(f"{value!r} is no audience", f"write one of {', '.join(levels)}")
+    return levels[value]
+
+
+def _one_or_more(value: Any) -> Any:
+    if value == []:
+        raise refusal("no address to listen at is given", 'write listen = "127.0.0.1:8000"')
+    return (value,) if isinstance(value, str) else _listed(value)
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+Level = Annotated[Audience, BeforeValidator(_level)]
+Place = Annotated[Path, BeforeValidator(_path)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
+
+
+class SeminarSection(_Section):
+    """What the talk list itself may leave unsaid."""
+
+    id: Identifier = "seminar"
+    name: str = ""
+    timezone: ZoneName = "Asia/Shanghai"
+
+
+class ServerSection(_Section):
+    """Where pages and feeds are served, and under which address people reach them."""
+
+    listen: Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], BeforeValidator(_one_or_more)] = (
+        "127.0.0.1:8000",
+    )
+    base_url: WebAddress = ""
+    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], BeforeValidator(_listed)] = ()
+    compress: bool = True
+
+    @field_validator("base_url")
+    @classmethod
+    def _derive(cls, base_url: str, info: ValidationInfo) -> str:
+        if base_url or not info.data.get("listen"):
+            return base_url.rstrip("/")
+        host, _, port = info.data["listen"][0].rpartition(":")
+        if host == "unix":
+            return "http://localhost"
+        return f"http://{_NEAREST.get(host, host)}:{port}"
+
+
+class StoreSection(_Section):
+    """Where the ledger is."""
+
+    path: Place = Path("var/notifier.db")
+
+
+class MailSection(_Section):
+    """Who writes, and by which way mail leaves."""
+
+    transport: Literal["maildir", "smtp"] = "maildir"
+    sender: Annotated[str, AfterValidator(_mailbox)] = "Seminar <seminar@localhost>"
+    reply_to: Annotated[str, AfterValidator(lambda text: _mailbox(text) if text else "")] = ""
+    organisers: Annotated[tuple[Annotated[str, AfterValidator(_mailable)], ...], BeforeValidator(_listed)] = ()
+    maildir: Place = Path("var/outbox")
+    attach_calendar: bool = True
+    threading: bool = True
+    on_ambiguous: Literal["resend", "hold"] = "resend"
+
+
+class SmtpSection(_Section):
+    """The mail server that takes our mail. `port` follows from `tls` where it is not given."""
+
+    host: str = "127.0.0.1"
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    password_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+    ca_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+    allow_cleartext: bool = False
+    links: Annotated[int, Field(ge=1, le=4)] = 2
+    timeout: Annotated[Span, _between("1s", "10m")] = timedelta(seconds=60)
+
+    @field_validator("port")
+    @classmethod
+    def _derive(cls, port: int, info: ValidationInfo) -> int:
+        return port or _PORTS[info.data.get("tls", "starttls")]
+
+
+class NoticesSection(_Section):
+    """When notices are due."""
+
+    announcement: Annotated[timedelta | None, BeforeValidator(_days_or_none)] = timedelta(days=7)
+    announcement_at: Annotated[time, BeforeValidator(_clock_time)] = time(9, 0)
+    reminders: Annotated[tuple[Annotated[Span, _between("6m", "30d")], ...], BeforeValidator(_listed)] = (
+        timedelta(days=1),
+        timedelta(hours=1),
+    )
+    settle: Annotated[Span, _between("0s", "1d")] = timedelta(minutes=10)
+    tick: Annotated[Span, _between("1s", "1m")] = timedelta(seconds=20)
+
+    @property
+    def rules(self) -> notices.Rules:
+        """The same as what `notices` decides by."""
+        return notices.Rules(self.announcement, self.announcement_at, self.reminders, self.settle)
+
+
+class VisibilitySection(_Section):
+    """The least audience of each join field."""
+
+    url: Level = Audience.PUBLIC
+    meeting_id: Level = Audience.PUBLIC
+    passcode: Level = Audience.SUBSCRIBERS
+    alternate_id: Level = Audience.PUBLIC
+    download_url: Level = Audience.PUBLIC
+    livestream: Level = Audience.PUBLIC
+
+    @property
+    def levels(self) -> dict[str, Audience]:
+        """The same as what `talks.shown_to` goes by."""
+        return dict(self)
+
+
+class TemplatesSection(_Section):
+    """An operator's own templates."""
+
+    path: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+
+
+class LogSection(_Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+class Config(_Section):
+    """Every setting, checked; paths are joined to the config file's folder, derived defaults filled in.
+
+    `talks` is a path or the address of a page. `warnings` are what an operator should know and may leave so.
+    """
+
+    talks: Annotated[str, AfterValidator(_talks)] = "talks.toml"
+    format: Annotated[str, AfterValidator(_form)] = ""
+    poll: Annotated[Span, _between("10s", "7d")] = timedelta(minutes=10)
+    seminar: SeminarSection
+    server: ServerSection
+    store: StoreSection
+    mail: MailSection
+    smtp: SmtpSection
+    notices: NoticesSection
+    visibility: VisibilitySection
+    templates: TemplatesSection
+    log: LogSection
+
+    _warnings: tuple[Problem, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is doubtful but can be used."""
+        return self._warnings
+
+    @property
+    def talks_are_a_page(self) -> bool:
+        """True where the talk list is fetched from the web, every `poll`."""
+        return "://" in self.talks
+
+    @property
+    def context(self) -> Context:
+        """What the talk list may leave unsaid."""
+        return Context(self.seminar.id, self.seminar.name, self.seminar.timezone, self.talks)
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    name: info.annotation
+    for name, info in Config.model_fields.items()
+    if isinstance(info.annotation, type) and issubclass(info.annotation, _Section)
+}
+_OPTIONS: dict[tuple[str, ...], FieldInfo] = {
+    **{(name,): info for name, info in Config.model_fields.items() if name not in _SECTIONS},
+    **{(name, key): info for name, kind in _SECTIONS.items() for key, info in kind.model_fields.items()},
+}
+_SECRETS = [
+    (section, key)
+    for section, kind in _SECTIONS.items()
+    for key, info in kind.model_fields.items()
+    if info.annotation is SecretStr
+]
+
+
+def no_secrets(path: Path) -> str:
+    """A reader of secret files for where there are none."""
+    raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+
+def parse(
+    text: str,
+    *,
+    folder: Path,
+    source: str = "config.toml",
+    mode: int = 0o600,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    read_secret: Callable[[Path], str] = no_secrets,
+) -> Config:
+    """The settings in a config file's text, which lies in `folder` with the file mode `mode`.
+
+    A setting is taken from the environment (`$NOTIFIER_SMTP_HOST`), else from the text. A secret is taken from the
+    environment, else from systemd's credentials (`$CREDENTIALS_DIRECTORY/smtp-password`), else from the file that
+    its `…_file` names, else from the text. `read_secret` returns a file's text or raises OSError.
+
+    Raises:
+        ConfigError: with every problem at once, each with its place.
+    """
+    try:
+        tables = {name: {} for name in _SECTIONS} | load(text, ConfigError)
+    except ConfigError as error:
+        raise ConfigError(p.in_source(source) for p in error.problems) from error
+    origins, warnings = _put_environment(tables, environment)
+    if stat.S_IMODE(mode) & 0o044:
+        warnings += _exposed(tables, origins)
+    faults = _put_secrets(tables, origins, folder, environment, read_secret)
+    config, shape = checked(Config, tables, context={"folder": folder})
+    faults += shape
+    if config is not None:
+        # Where a section is at fault already, what it lacks may be just that.
+        at_fault = {fault.path[0] for fault in faults}
+        faults += [fault for fault in _contradictions(config) if fault.path[0] not in at_fault]
+    if faults or config is None:
+        raise ConfigError(_located(faults, origins, text, source))
+    config._warnings = _located([*warnings, *_doubts(config)], origins, text, source)
+    return config
+
+
+def _put_environment(tables: dict[str, Any], environment: Mapping[str, str]) -> tuple[dict[KeyPath, str], list[Fault]]:
+    """Puts what the environment sets into the tables; returns which variable each came from, and who was misspelt."""
+    known = {_variable(path): path for path in _OPTIONS}
+    origins: dict[KeyPath, str] = {}
+    doubts = []
+    for name, text in environment.items():
+        path = known.get(name)
+        if path is not None:
+            table = tables if len(path) == 1 else tables[path[0]]
+            if isinstance(table, dict):
+                table[path[-1]] = _typed(_OPTIONS[path], text)
+            origins[path] = f"${name}"
+        elif any(name.startswith(_variable((section, ""))) for section in _SECTIONS):
+            origins[name,] = f"${name}"
+            doubts.append(Fault((name,), "this variable sets nothing", did_you_mean(name, known)))
+    return origins, doubts
+
+
+def _variable(path: tuple[str, ...]) -> str:
+    return ENVIRONMENT + "_".join(path).upper()
+
+
+def _typed(option: FieldInfo, text: str) -> Any:
+    """The text of a variable as TOML would have given it; what does not fit is refused later, with the rest."""
+    if option.annotation is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    if option.annotation is int:
+        return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
+    if get_origin(option.annotation) is tuple:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    return text
+
+
+def _exposed(tables: Mapping[str, Any], origins: Mapping[KeyPath, str]) -> list[Fault]:
+    return [
+        Fault((section, key), f"others can read this file and the {key} in it", f"chmod 600 it, or use {key}_file")
+        for section, key in _SECRETS
+        if (section, key) not in origins and isinstance(tables[section], dict) and tables[section].get(key)
+    ]
+
+
+def _put_secrets(
+    tables: Mapping[str, Any],
+    origins: Mapping[KeyPath, str],
+    folder: Path,
+    environment: Mapping[str, str],
+    read_secret: Callable[[Path], str],
+) -> list[Fault]:
+    """Puts the secrets that files hold into the tables; returns what is wrong with those files."""
+    faults = []
+    for section, key in _SECRETS:
+        table = tables[section]
+        if not isinstance(table, dict) or (section, key) in origins:
+            continue
+        named = table.get(f"{key}_file")
+        if key in table and named:
+            faults.append(Fault((section, key), f"{key} and {key}_file are both given", "keep one of them"))
+        credentials = environment.get(CREDENTIALS)
+        credential = Path(credentials, f"{section}-{key}") if credentials else None
+        for path in filter(None, (credential, folder / named if isinstance(named, str) and named else None)):
+            try:
+                table[key] = read_secret(path).rstrip("\r\n")
+                break
+            except (OSError, ValueError) as error:
+                if path == credential and isinstance(error, FileNotFoundError):
+                    continue  # systemd was not asked to pass this one
+                reason = getattr(error, "strerror", None) or "it is not text"
+                advice = "mend its path, or let the daemon's user read it"
+                faults.append(Fault((section, f"{key}_file"), f'"{path}" cannot be read: {reason}', advice))
+    return faults
+
+
+def _contradictions(config: Config) -> Iterator[Fault]:
+    """Settings that are each sound and cannot be used together."""
+    smtp = config.smtp
+    has_password = bool(smtp.password.get_secret_value())
+    if smtp.tls == "none" and not smtp.allow_cleartext:
+        if smtp.username or has_password:
+            yield Fault(("smtp", "tls"), 'the password would cross the net in the clear with tls = "none"', _CLEARTEXT)
+        elif smtp.host not in _LOOPBACK:
+            yield Fault(("smtp", "tls"), f'mail would reach {smtp.host} in the clear with tls = "none"', _CLEARTEXT)
+    if config.mail.transport == "smtp" and bool(smtp.username) != has_password:
+        there, missing = ("username", "password") if smtp.username else ("password", "username")
+        yield Fault(
+            ("smtp", there),
+            f"[smtp] has a {there} but no {missing}",
+            f"give both, or neither (${_variable(('smtp', missing))} counts)",
+        )
+
+
+def _doubts(config: Config) -> Iterator[Fault]:
+    """What can be used but is hardly meant."""
+    if config.mail.transport != "smtp":
+        return
+    host = (_split(config.server.base_url) or ("", ""))[1]
+    if host in _LOOPBACK:
+        advice = 'set it to the address that people reach, like "https://seminar.example.org"'
+        yield Fault(
+            ("server", "base_url"), f"links in mail lead to {config.server.base_url}, this very machine", advice
+        )
+    if config.mail.sender.rstrip(">").endswith("@localhost"):
+        yield Fault(
+            ("mail", "sender"), f'nobody can answer "{config.mail.sender}"', "set [mail] sender to an address of yours"
+        )
+    if not config.mail.organisers:
+        yield Fault(("mail", "organisers"), "nobody is told of trouble by mail", "list addresses in [mail] organisers")
+
+
+def _located(faults: Iterable[Fault], origins: Mapping[KeyPath, str], text: str, source: str) -> tuple[Problem, ...]:
+    """The faults as problems of the variable or the line that they came from."""
+    in_text, found = [], []
+    for fault in faults:
+        # A variable's own path is the beginning of that of an item in its list.
+        origin = next((origins[fault.path[:n]] for n in (1, 2) if fault.path[:n] in origins), None)
+        if origin:
+            found.append(Problem(fault.message, fault.advice, origin))
+        else:
+            in_text.append(fault)
+    return (*found, *(p.in_source(source) for p in problems(in_text, text)))

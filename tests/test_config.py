@@ -1,0 +1,368 @@
+import re
+from datetime import time, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from notifier.config import Config, parse
+from notifier.errors import ConfigError
+from notifier.notices import Rules
+from notifier.talklists import Context
+from notifier.talks import JOIN_FIELDS, Audience
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "config.example.toml"
+FOLDER = Path("/etc/notifier")
+SECRET = "correct-horse"
+
+
+class SecretFiles:
+    """A reader of the secret files that there are; anything else is missing."""
+
+    def __init__(self, **files: str) -> None:
+        self.files = {name.replace("_", "-"): text for name, text in files.items()}
+
+    def __call__(self, path: Path) -> str:
+        if path.name not in self.files:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return self.files[path.name]
+
+
+def load(text: str = "", environment: dict[str, str] | None = None, **more: Any) -> Config:
+    return parse(text, folder=FOLDER, environment=environment or {}, **more)
+
+
+def problems(text: str, environment: dict[str, str] | None = None, **more: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, environment, **more)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def password(config: Config) -> str:
+    return config.smtp.password.get_secret_value()
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    config = load()
+    assert config.talks == "/etc/notifier/talks.toml"
+    assert not config.talks_are_a_page
+    assert config.context == Context("seminar", "", "Asia/Shanghai", "/etc/notifier/talks.toml")
+    assert config.notices.rules == Rules()
+    assert config.server.listen == ("127.0.0.1:8000",)
+    assert config.server.base_url == "http://127.0.0.1:8000"
+    assert config.store.path == Path("/etc/notifier/var/notifier.db")
+    assert config.mail.maildir == Path("/etc/notifier/var/outbox")
+    assert (config.smtp.port, config.smtp.ca_file, config.smtp.timeout) == (587, None, timedelta(minutes=1))
+    assert config.templates.path is None
+    assert config.visibility.levels == dict.fromkeys(JOIN_FIELDS, Audience.PUBLIC) | {"passcode": Audience.SUBSCRIBERS}
+    assert config.warnings == ()
+
+
+def test_what_is_set_is_used() -> None:
+    config = load("""
+        talks = "https://seminar.example.org/page"
+        poll = "1h30m"
+        [server]
+        listen = ["[::1]:8000", "unix:/run/notifier.sock"]
+        base_url = "https://seminar.example.org/"
+        [store]
+        path = "/var/lib/notifier/ledger.db"
+        [notices]
+        announcement = false
+        announcement_at = "8:30"
+        reminders = ["2d", "15m"]
+        [visibility]
+        livestream = "reminder"
+        [templates]
+        path = "ours"
+    """)
+    assert config.talks_are_a_page
+    assert config.poll == timedelta(minutes=90)
+    assert config.server.listen == ("[::1]:8000", "unix:/run/notifier.sock")
+    assert config.server.base_url == "https://seminar.example.org"
+    assert config.store.path == Path("/var/lib/notifier/ledger.db")
+    assert config.notices.rules == Rules(None, time(8, 30), (timedelta(days=2), timedelta(minutes=15)))
+    assert config.visibility.levels["livestream"] is Audience.REMINDER
+    assert config.templates.path == FOLDER / "ours"
+
+
+@pytest.mark.parametrize(
+    ("listen", "base_url"),
+    [
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("[::]:8000", "http://[::1]:8000"),
+        ("localhost:8000", "http://localhost:8000"),
+        ("unix:/run/notifier.sock", "http://localhost"),
+    ],
+)
+def test_the_base_url_follows_from_the_address_where_it_is_not_given(listen: str, base_url: str) -> None:
+    assert load(f'[server]\nlisten = "{listen}"').server.base_url == base_url
+
+
+@pytest.mark.parametrize(("tls", "port"), [("starttls", 587), ("implicit", 465), ("none", 25)])
+def test_the_port_follows_from_tls_where_it_is_not_given(tls: str, port: int) -> None:
+    assert load(f'[smtp]\ntls = "{tls}"').smtp.port == port
+    assert load(f'[smtp]\ntls = "{tls}"\nport = 2525').smtp.port == 2525
+
+
+# Problems -------------------------------------------------------------------------------------------------------
+
+
+def test_every_problem_is_told_at_once_with_its_place_and_what_to_do() -> None:
+    text = f"""\
+talks = "http://example.org/talks"
+tlks = 3
+format = "tmol"
+[server]
+listen = "8000"
+base_url = 3
+trusted_proxies = ["proxy"]
+[smtp]
+pasword = "{SECRET}"
+port = 99999
+tls = "startls"
+password = 123456
+links = 9
+[notices]
+announcement = "36h"
+announcement_at = "9"
+reminders = ["1d", "1x", 3, "1m"]
+[mail]
+sender = "A, B <ada@example.org>"
+organisers = ["ada@example.org", "bob"]
+[visibility]
+passcode = ["friends"]
+[lgo]
+"""
+    assert problems(text) == [
+        (
+            'config.toml:1:1: "http://example.org/talks" can be changed by anyone on the way; '
+            "give a file, or a page's https:// address"
+        ),
+        'config.toml:2:1: unknown key "tlks" at the top of the file; did you mean "talks"?',
+        'config.toml:3:1: "tmol" is no form of talk list; did you mean "toml"?',
+        'config.toml:5:1: "8000" is no address to listen at; write "host:port", "[::1]:port" or "unix:/path"',
+        "config.toml:6:1: base_url is 3, expected text; write it in quotes",
+        'config.toml:7:20: "proxy" is no IP address or network; write it like "10.0.0.1" or "10.0.0.0/8"',
+        'config.toml:9:1: unknown key "pasword" in [smtp]; did you mean "password"?',
+        "config.toml:10:1: port is 99999, expected at most 65535; write a number of at most 65535",
+        "config.toml:11:1: tls is \"startls\", expected 'starttls', 'implicit' or 'none'; did you mean \"starttls\"?",
+        "config.toml:12:1: password is not in quotes, expected text; write it in quotes",
+        "config.toml:13:1: links is 9, expected at most 4; write a number of at most 4",
+        'config.toml:15:1: "1d12h" is not 1 to 60 whole days; write it like "7d", or "" for never',
+        'config.toml:16:1: "9" is no time of day; write it like "09:00"',
+        (
+            'config.toml:17:20: expected a span such as 7d, 1h30m or 90s, got \'1x\'; write it like "7d", "1h30m" or '
+            '"90s"'
+        ),
+        'config.toml:17:26: expected a span of time, got 3; write it in quotes, like "1h30m"',
+        'config.toml:17:29: "1m" is out of bounds; write a span from 6m to 30d',
+        (
+            'config.toml:19:1: "A, B <ada@example.org>" is no sender; write "Name <name@domain>"; a name with commas '
+            "stands in quotes"
+        ),
+        "config.toml:20:34: 'bob' is no e-mail address: An email address must have an @-sign.; write name@domain",
+        "config.toml:22:1: ['friends'] is no audience; write one of public, subscribers, reminder",
+        'config.toml:23:1: unknown key "lgo" at the top of the file; did you mean "log"?',
+    ]
+
+
+def test_a_key_below_the_wrong_table_is_told_where_it_belongs() -> None:
+    assert problems('[server]\nlisten = "[::1]:80"\ntalks = "list.toml"') == [
+        'config.toml:3:1: unknown key "talks" in [server]; it belongs to the top of the file: write it above [server]'
+    ]
+
+
+def test_text_that_is_not_toml_is_told_with_its_source() -> None:
+    assert problems("[mail\n", source="/etc/x.toml")[0].startswith("/etc/x.toml:1:6: this is not TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("smtp", "told"),
+    [
+        ('host = "mail.example.org"', "mail would reach mail.example.org in the clear"),
+        ('username = "ada"\npassword = "x"', "the password would cross the net in the clear"),
+    ],
+)
+def test_cleartext_is_refused_unless_it_is_asked_for(smtp: str, told: str) -> None:
+    text = f'[smtp]\ntls = "none"\n{smtp}'
+    assert problems(text) == [
+        f'config.toml:2:1: {told} with tls = "none"; use "starttls" or "implicit", or write allow_cleartext = true'
+    ]
+    assert load(f"{text}\nallow_cleartext = true").smtp.tls == "none"
+    assert load('[smtp]\ntls = "none"\nhost = "127.0.0.1"').smtp.tls == "none"
+
+
+def test_a_login_needs_both_halves_when_mail_is_sent() -> None:
+    assert problems('[mail]\ntransport = "smtp"\n[smtp]\nusername = "ada"') == [
+        (
+            "config.toml:4:1: [smtp] has a username but no password; give both, or neither "
+            "($NOTIFIER_SMTP_PASSWORD counts)"
+        )
+    ]
+
+
+def test_sending_from_this_machine_in_earnest_is_doubted() -> None:
+    config = load('[mail]\ntransport = "smtp"\n')
+    told = [warning.message for warning in config.warnings]
+    assert told == [
+        "links in mail lead to http://127.0.0.1:8000, this very machine",
+        'nobody can answer "Seminar <seminar@localhost>"',
+        "nobody is told of trouble by mail",
+    ]
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["ada@example.org", "机器学习讨论班 <ada@example.org>", '"Seminar, Joint" <ada@example.org>', "x <root@localhost>"],
+)
+def test_a_sender_may_have_any_name(sender: str) -> None:
+    assert load(f"[mail]\nsender = '{sender}'").mail.sender == sender
+
+
+@pytest.mark.parametrize(
+    "sender", ["", "Ada", "ada@", "ada@example.org, bob@example.org", "a\\nBcc: b <a@example.org>"]
+)
+def test_a_sender_that_is_not_one_mailbox_is_refused(sender: str) -> None:
+    assert len(problems(f'[mail]\nsender = "{sender}"')) == 1
+
+
+# Environment and secrets ----------------------------------------------------------------------------------------
+
+
+def test_the_environment_goes_before_the_file() -> None:
+    config = load(
+        '[smtp]\nlinks = 1\nhost = "a.example.org"\n',
+        {
+            "NOTIFIER_TALKS": "https://x.example.org/",
+            "NOTIFIER_SMTP_LINKS": "3",
+            "NOTIFIER_MAIL_THREADING": "false",
+            "NOTIFIER_NOTICES_REMINDERS": "2d, 1h",
+            "NOTIFIER_SERVER_LISTEN": "127.0.0.1:9000",
+            "NOTIFIER_CONFIG": "/etc/x.toml",
+        },
+    )
+    assert config.talks == "https://x.example.org/"
+    assert (config.smtp.host, config.smtp.links, config.mail.threading) == ("a.example.org", 3, False)
+    assert config.notices.reminders == (timedelta(days=2), timedelta(hours=1))
+    assert config.server.base_url == "http://127.0.0.1:9000"
+    assert config.warnings == ()
+
+
+def test_what_is_wrong_with_a_variable_is_told_of_the_variable() -> None:
+    environment = {
+        "NOTIFIER_SMTP_LINKS": "many",
+        "NOTIFIER_SMTP_USERNAME": "ada",
+        "NOTIFIER_SMTP_PASSWORD_FILE": "nowhere",
+        "NOTIFIER_MAIL_TRANSPORT": "smtp",
+        "NOTIFIER_NOTICES_REMINDERS": "1d, soon",
+        "NOTIFIER_FORMAT": "tmol",
+    }
+    assert problems("", environment) == [
+        (
+            '$NOTIFIER_SMTP_PASSWORD_FILE: "/etc/notifier/nowhere" cannot be read: No such file or directory; '
+            "mend its path, or let the daemon's user read it"
+        ),
+        '$NOTIFIER_SMTP_LINKS: links is "many", expected a whole number; write it without quotes',
+        (
+            '$NOTIFIER_FORMAT: "tmol" is no form of talk list; did you mean "toml"?',
+            "$NOTIFIER_NOTICES_REMINDERS: expected a span such as 7d, 1h30m or 90s, got 'soon'; "
+            'write it like "7d", "1h30m" or "90s"',
+        ),
+    ]
+
+
+def test_a_misspelt_variable_is_doubted() -> None:
+    config = load("", {"NOTIFIER_SMTP_PASWORD": SECRET})
+    assert [str(w) for w in config.warnings] == [
+        '$NOTIFIER_SMTP_PASWORD: this variable sets nothing; did you mean "NOTIFIER_SMTP_PASSWORD"?'
+    ]
+
+
+FILE = '[smtp]\nusername = "ada"\npassword_file = "smtp-secret"\n'
+LITERAL = '[smtp]\nusername = "ada"\npassword = "of-the-text"\n'
+CREDENTIALS = MappingProxyType({"CREDENTIALS_DIRECTORY": "/run/credentials"})
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "files", "found"),
+    [
+        (LITERAL, {}, {}, "of-the-text"),
+        (FILE, {}, {"smtp_secret": "of-its-file\n"}, "of-its-file"),
+        (LITERAL, CREDENTIALS, {"smtp_password": "of-systemd\r\n"}, "of-systemd"),
+        (FILE, CREDENTIALS, {"smtp_secret": "of-its-file", "smtp_password": "of-systemd"}, "of-systemd"),
+        (FILE, CREDENTIALS, {"smtp_secret": "of-its-file"}, "of-its-file"),
+        (FILE, {**CREDENTIALS, "NOTIFIER_SMTP_PASSWORD": "of-the-environment"}, {}, "of-the-environment"),
+    ],
+)
+def test_a_password_is_the_first_of_environment_credential_file_and_text(
+    text: str, environment: dict[str, str], files: dict[str, str], found: str
+) -> None:
+    assert password(load(text, environment, read_secret=SecretFiles(**files))) == found
+
+
+def test_a_password_in_the_text_and_in_a_file_is_refused() -> None:
+    text = f'[smtp]\npassword = "{SECRET}"\npassword_file = "smtp-secret"'
+    assert problems(text, read_secret=SecretFiles(smtp_secret="x")) == [
+        "config.toml:2:1: password and password_file are both given; keep one of them"
+    ]
+
+
+def test_a_secret_shows_in_no_repr_and_no_message() -> None:
+    config = load(LITERAL.replace("of-the-text", SECRET), mode=0o644)
+    assert SECRET not in repr(config) + str(config) + str(config.model_dump()) + repr(config.warnings)
+    broken = f'[smtp]\npassword = ["{SECRET}"]\npasswrd = "{SECRET}"\n[smpt]\npassword = "{SECRET}"'
+    with pytest.raises(ConfigError) as caught:
+        load(broken, {"NOTIFIER_SMTP_PASWORD": SECRET, "NOTIFIER_SMTP_PORT": "x"})
+    assert SECRET not in str(caught.value) + repr(caught.value) + repr(caught.value.problems)
+
+
+@pytest.mark.parametrize(("mode", "count"), [(0o600, 0), (0o100400, 0), (0o640, 1), (0o100644, 1)])
+def test_a_password_that_others_can_read_is_doubted(mode: int, count: int) -> None:
+    told = "config.toml:3:1: others can read this file and the password in it; chmod 600 it, or use password_file"
+    assert [str(w) for w in load(LITERAL, mode=mode).warnings] == [told] * count
+    assert load(FILE, mode=mode, read_secret=SecretFiles(smtp_secret=SECRET)).warnings == ()
+    assert load(LITERAL, {"NOTIFIER_SMTP_PASSWORD": "x"}, mode=mode).warnings == ()
+
+
+# The manual -----------------------------------------------------------------------------------------------------
+
+
+def options() -> dict[str, tuple[str, ...]]:
+    """The lines of the example that set an option at its default, with the option's path."""
+    section: tuple[str, ...] = ()
+    found = {}
+    for line in EXAMPLE.read_text().splitlines():
+        if line.startswith("["):
+            section = (line.strip("[]"),)
+        elif re.match(r"# [a-z_]+ = ", line):
+            found[line] = (*section, line.split()[1])
+    return found
+
+
+def test_the_example_names_every_option_and_loads() -> None:
+    sections = {name: info for name, info in Config.model_fields.items() if hasattr(info.annotation, "model_fields")}
+    known = {(name,) for name in Config.model_fields if name not in sections} | {
+        (name, key) for name, info in sections.items() for key in info.annotation.model_fields
+    }
+    assert set(options().values()) == known
+    assert load(EXAMPLE.read_text()) == load()
+
+
+def test_every_option_of_the_example_stands_at_its_default() -> None:
+    text = EXAMPLE.read_text()
+    for line in options():
+        assert load(text.replace(line, line.removeprefix("# "), 1)) == load(), line
+    everything = text
+    for line in options():
+        everything = everything.replace(line, line.removeprefix("# "), 1)
+    assert load(everything.replace('password_file = ""\n', "")) == load()
+
+
+def test_the_config_of_init_loads_without_a_warning() -> None:
+    config = load((ROOT / "templates/init/config.toml").read_text(), mode=0o644)
+    assert config == load()
+    assert config.warnings == ()
