@@ -1,0 +1,330 @@
+"""Seminar + rules + facts + now → the notices due, the next due instant, and why others are not.
+
+Nothing is remembered here: `decide` derives every notice anew from what is true now and from facts about the past.
+Such facts are what the ledger holds: which notices were settled, and what people were last told of each session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from notifier import revisions
+from notifier.spans import format_span
+from notifier.talks import Seminar, Session
+
+CLOSED_DOOR = timedelta(minutes=5)  # a reminder that arrives later than this before the start only annoys
+URGENT = timedelta(minutes=30)  # a change this close to the start does not wait for further edits
+LOOK_BACK = timedelta(days=30)  # sessions longer past than this are settled for good
+
+
+class Kind(StrEnum):
+    """What a notice is for; each kind has its templates `templates/mail/<kind>.txt` and `.html`."""
+
+    ANNOUNCEMENT = "announcement"
+    REMINDER = "reminder"
+    CHANGE = "change"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Whom a notice is for, among the subscribers confirmed when it opens.
+
+    `everyone`; or those whose own lead times hold one of `leads`; or, where `by_default`, those without lead times
+    of their own; and where `told`, those who were told of the session before or are queued to be.
+    """
+
+    everyone: bool = False
+    leads: frozenset[timedelta] = frozenset()
+    by_default: bool = False
+    told: bool = False
+
+    def __or__(self, other: Recipients) -> Recipients:
+        return Recipients(
+            self.everyone or other.everyone,
+            self.leads | other.leads,
+            self.by_default or other.by_default,
+            self.told or other.told,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One announcement about one session, due at one instant, addressed to nobody yet.
+
+    `rule` names what made it due (`announcement`, `reminder-1d`, `change-2`); `generation` counts the changes of
+    schedule that people were told of. No subscriber ever gets two of the same (session, rule, generation).
+    """
+
+    session_id: str
+    kind: Kind
+    rule: str
+    generation: int
+    due: datetime
+    deadline: datetime
+    lead: timedelta | None = None
+    recipients: Recipients = Recipients()
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes it this notice and no other, for ever."""
+        return self.session_id, self.rule, self.generation
+
+
+class Verdict(StrEnum):
+    """What is to become of a notice now."""
+
+    WAITING = "waiting"
+    OPEN = "open"
+    SUPERSEDED = "superseded"
+    SKIPPED = "skipped"
+    EXPIRED = "expired"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A notice, its verdict now, and the reason in words. `before` is what people were told, in a change."""
+
+    notice: Notice
+    verdict: Verdict
+    reason: str = ""
+    before: Session | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long before a session each kind of notice is due."""
+
+    announcement: timedelta | None = timedelta(days=7)
+    announcement_at: time = time(9, 0)
+    reminders: tuple[timedelta, ...] = (timedelta(days=1), timedelta(hours=1))
+    settle: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A fact: this notice was opened, superseded, skipped or expired at that time. `reached` counts its people."""
+
+    kind: Kind
+    rule: str
+    generation: int
+    verdict: Verdict
+    at: datetime
+    reached: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the ledger knows of the past.
+
+    `baseline` is the daemon's first start; `rules` when each rule was first seen; `settled` the notices of each
+    session that are settled; `told` the session as people were last told of it; `leads` the lead times that
+    subscribers chose for themselves.
+    """
+
+    baseline: datetime
+    rules: Mapping[str, datetime] = field(default_factory=dict)
+    settled: Mapping[str, tuple[Settled, ...]] = field(default_factory=dict)
+    told: Mapping[str, Session] = field(default_factory=dict)
+    leads: frozenset[timedelta] = frozenset()
+
+
+def decide(seminar: Seminar, rules: Rules, facts: Facts, now: datetime) -> tuple[Decision, ...]:
+    """Every notice of every session that is not long past, with its verdict at `now`, soonest due first.
+
+    Those to act on are the ones that are neither WAITING nor DONE. The same arguments give the same decisions.
+    """
+    current = (s for s in seminar.sessions if s.end > now - LOOK_BACK and s.start > facts.baseline)
+    decisions = [d for session in current for d in _of_session(session, rules, facts, now)]
+    return tuple(sorted(decisions, key=lambda d: (d.notice.due, d.notice.key)))
+
+
+def next_due(decisions: Iterable[Decision], now: datetime) -> datetime | None:
+    """The next instant at which a waiting notice falls due."""
+    return min((d.notice.due for d in decisions if d.verdict is Verdict.WAITING and d.notice.due > now), default=None)
+
+
+def is_stale(opened: Session, session: Session) -> bool:
+    """Whether a notice opened about the one would mislead now: a change is to be told first, and takes it over."""
+    return not session.quiet and any(map(revisions.is_material, revisions.differences(opened, session)))
+
+
+def rule_names(rules: Rules, leads: Iterable[timedelta] = ()) -> tuple[str, ...]:
+    """The name of every rule in force: the seminar's, and a reminder for each lead time that a subscriber chose."""
+    reminders = tuple(_reminder_rule(lead) for lead in sorted({*rules.reminders, *leads}, reverse=True))
+    return reminders if rules.announcement is None else ("announcement", *reminders)
+
+
+def lateness_allowed(lead: timedelta) -> timedelta:
+    """How long after its due time a notice may still open: 24 h for a lead of 7 days, 8 h for 1 day, 40 min for 1 h."""
+    if lead > timedelta(days=1):
+        return timedelta(hours=24)
+    return min(lead * 2 / 3, timedelta(hours=8))
+
+
+def _of_session(session: Session, rules: Rules, facts: Facts, now: datetime) -> Iterator[Decision]:
+    settled = facts.settled.get(session.id, ())
+    generation = max((s.generation for s in settled), default=0)
+    scheduled = tuple(_scheduled(session, rules, facts, generation))
+    done = {(s.rule, s.generation): s for s in settled}
+    change = _change(session, rules, facts, now)
+    if change is not None and change.verdict is Verdict.OPEN:
+        yield from _change_with_what_it_replaces(change, scheduled, done, now)
+        return
+    if change is not None:
+        yield change
+    candidates = []
+    for notice in scheduled:
+        decision = _judge(notice, session, facts, done, change, now)
+        if decision.verdict is Verdict.OPEN:
+            candidates.append(notice)
+        else:
+            yield decision
+    yield from _coalesced(candidates)
+
+
+def _scheduled(session: Session, rules: Rules, facts: Facts, generation: int) -> Iterator[Notice]:
+    """The announcement and the reminders of a session, due or not."""
+    start = session.start.astimezone(UTC)
+    known = max(session.modified or facts.baseline, facts.baseline)
+    if rules.announcement is not None:
+        due = _at_civil_hour(session, rules.announcement, rules.announcement_at)
+        if _is_announceable(session):
+            deadline = min(start - CLOSED_DOOR, max(due, known) + lateness_allowed(rules.announcement))
+        else:
+            deadline = start - max(rules.reminders, default=CLOSED_DOOR)
+        everyone = Recipients(everyone=True)
+        yield Notice(
+            session.id,
+            Kind.ANNOUNCEMENT,
+            "announcement",
+            generation,
+            due,
+            deadline,
+            rules.announcement,
+            everyone,
+        )
+    for lead in sorted({*rules.reminders, *facts.leads}, reverse=True):
+        # In UTC: wall-clock arithmetic would be an hour off across a change of daylight saving time.
+        due = start - lead
+        deadline = min(start - CLOSED_DOOR, max(due, known) + lateness_allowed(lead))
+        chosen = Recipients(leads=frozenset({lead}), by_default=lead in rules.reminders)
+        yield Notice(session.id, Kind.REMINDER, _reminder_rule(lead), generation, due, deadline, lead, chosen)
+
+
+def _reminder_rule(lead: timedelta) -> str:
+    return f"reminder-{format_span(lead)}"
+
+
+def _at_civil_hour(session: Session, before: timedelta, hour: time) -> datetime:
+    """The instant at which the seminar's clocks show `hour`, that many whole days before the session's date."""
+    zone = ZoneInfo(session.timezone)
+    day = session.start.astimezone(zone).date() - timedelta(days=before.days)
+    return datetime.combine(day, hour, zone).astimezone(UTC)
+
+
+def _is_announceable(session: Session) -> bool:
+    return any(talk.title and talk.speakers for talk in session.talks)
+
+
+def _judge(
+    notice: Notice,
+    session: Session,
+    facts: Facts,
+    done: Mapping[tuple[str, int], Settled],
+    change: Decision | None,
+    now: datetime,
+) -> Decision:
+    if fact := done.get((notice.rule, notice.generation)):
+        return Decision(notice, Verdict.DONE, "" if fact.verdict is Verdict.OPEN else f"{fact.verdict}: {fact.reason}")
+    if session.is_cancelled:
+        return Decision(notice, Verdict.DONE, "the session is cancelled")
+    if change is not None and change.verdict is Verdict.WAITING:
+        return Decision(notice, Verdict.WAITING, "a change of this session is told first")
+    if now < notice.due:
+        return Decision(notice, Verdict.WAITING)
+    return _judge_due(notice, session, facts, now)
+
+
+def _judge_due(notice: Notice, session: Session, facts: Facts, now: datetime) -> Decision:
+    created = session.created or facts.baseline
+    if notice.due < facts.baseline and created <= facts.baseline:
+        return Decision(notice, Verdict.SKIPPED, "it was due before the daemon's first start")
+    rule_since = facts.rules.get(notice.rule, facts.baseline)
+    if notice.due < rule_since and created < rule_since:
+        return Decision(notice, Verdict.SKIPPED, "its rule was added after it was due")
+    if notice.kind is Kind.ANNOUNCEMENT and not _is_announceable(session):
+        if now < notice.deadline:
+            return Decision(notice, Verdict.WAITING, "no talk has a title and a speaker yet")
+        return Decision(notice, Verdict.SKIPPED, "no talk had a title and a speaker in time")
+    if now >= notice.deadline:
+        return Decision(notice, Verdict.EXPIRED, "its deadline passed before anything could be sent")
+    return Decision(notice, Verdict.OPEN)
+
+
+def _coalesced(candidates: Sequence[Notice]) -> Iterator[Decision]:
+    """After a pause only the latest due notice opens, and it goes to everyone whom the earlier ones were for."""
+    if not candidates:
+        return
+    *earlier, latest = sorted(candidates, key=lambda n: (n.due, n.key))
+    recipients = latest.recipients
+    for notice in earlier:
+        recipients |= notice.recipients
+        yield Decision(notice, Verdict.SUPERSEDED, f"{latest.rule} is due as well")
+    yield Decision(replace(latest, recipients=recipients), Verdict.OPEN)
+
+
+def _change(session: Session, rules: Rules, facts: Facts, now: datetime) -> Decision | None:
+    """The notice that tells people of what has changed since they were last told, if anything has."""
+    before = facts.told.get(session.id)
+    if before is None or session.quiet:
+        return None
+    settled = facts.settled.get(session.id, ())
+    reminded = any(s.kind is Kind.REMINDER and s.reached for s in settled)
+    news = [d for d in revisions.differences(before, session) if revisions.is_material(d, reminded=reminded)]
+    if not news:
+        return None
+    edited = max(session.modified or facts.baseline, facts.baseline)
+    over = max(before.end, session.end)
+    changes = [s for s in settled if s.kind in (Kind.CHANGE, Kind.CANCELLED)]
+    if edited >= over or any(s.at >= edited and s.verdict is not Verdict.OPEN for s in changes):
+        return None  # the session was rewritten when it was past, or this change has expired already
+    kind = Kind.CANCELLED if session.is_cancelled and not before.is_cancelled else Kind.CHANGE
+    generation = max((s.generation for s in settled), default=0) + any(revisions.is_schedule(d) for d in news)
+    due = _settled_at(edited, min(before.start, session.start), rules.settle).astimezone(UTC)
+    rule = f"{kind}-{len(changes) + 1}"
+    notice = Notice(session.id, kind, rule, generation, due, over.astimezone(UTC), recipients=Recipients(told=True))
+    if now >= over:
+        return Decision(notice, Verdict.EXPIRED, "the session was over before the change could be told", before)
+    if now < due:
+        return Decision(notice, Verdict.WAITING, "further edits may follow", before)
+    return Decision(notice, Verdict.OPEN, before=before)
+
+
+def _settled_at(edited: datetime, soonest: datetime, settle: timedelta) -> datetime:
+    return max(edited, min(edited + settle, soonest - URGENT))
+
+
+def _change_with_what_it_replaces(
+    change: Decision, scheduled: Sequence[Notice], done: Mapping[tuple[str, int], Settled], now: datetime
+) -> Iterator[Decision]:
+    """The open change, and what is due besides: the change carries the join block and takes its place."""
+    generation = change.notice.generation
+    recipients = change.notice.recipients
+    for notice in scheduled:
+        replaced = replace(notice, generation=generation)
+        if (notice.rule, generation) in done:
+            yield Decision(replaced, Verdict.DONE)
+        elif notice.due > now:
+            yield Decision(replaced, Verdict.WAITING)
+        else:
+            if change.notice.kind is Kind.CHANGE and (notice.rule, notice.generation) not in done:
+                recipients |= notice.recipients
+            yield Decision(replaced, Verdict.SUPERSEDED, "the change mail takes its place")
+    yield replace(change, notice=replace(change.notice, recipients=recipients))

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from samples import DAYS, HOURS, LONG_AGO, ROOM, START, TALKS, seminar, session
+
+from notifier.notices import (
+    Decision,
+    Facts,
+    Kind,
+    Recipients,
+    Rules,
+    Settled,
+    Verdict,
+    decide,
+    lateness_allowed,
+    next_due,
+    rule_names,
+)
+from notifier.talks import Room, Session, Speaker, Status, Talk
+
+RULES = Rules()
+FACTS = Facts(baseline=LONG_AGO)
+MINUTES = timedelta(minutes=1)
+
+
+def opened(rule: str, kind: Kind = Kind.REMINDER, *, generation: int = 0, at: datetime = START - DAYS) -> Settled:
+    return Settled(kind, rule, generation, Verdict.OPEN, at, reached=3)
+
+
+def verdicts(now: datetime, facts: Facts = FACTS, *sessions: Session, rules: Rules = RULES) -> dict[str, Verdict]:
+    return {d.notice.rule: d.verdict for d in decide(seminar(*sessions), rules, facts, now)}
+
+
+def only(decisions: tuple[Decision, ...], verdict: Verdict) -> Decision:
+    (found,) = [d for d in decisions if d.verdict is verdict]
+    return found
+
+
+def test_notices_fall_due_before_the_session() -> None:
+    due = {d.notice.rule: d.notice.due for d in decide(seminar(), RULES, FACTS, START - 30 * DAYS)}
+    assert due == {
+        "announcement": datetime(2021, 11, 20, 1, 0, tzinfo=UTC),
+        "reminder-1d": START - DAYS,
+        "reminder-1h": START - HOURS,
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "rule"), [(7 * DAYS, "announcement"), (DAYS, "reminder-1d"), (HOURS, "reminder-1h")]
+)
+def test_a_notice_opens_at_its_due_instant_and_not_a_second_before(before: timedelta, rule: str) -> None:
+    done = tuple(opened(name) for name in rule_names(RULES) if name != rule)
+    facts = Facts(LONG_AGO, settled={"2021-11-27": done})
+    due = next(d.notice.due for d in decide(seminar(), RULES, facts, START - 9 * DAYS) if d.notice.rule == rule)
+    assert verdicts(due - timedelta(seconds=1), facts)[rule] is Verdict.WAITING
+    assert verdicts(due, facts)[rule] is Verdict.OPEN
+
+
+def test_a_day_before_is_a_day_of_time_across_a_change_of_clocks() -> None:
+    from zoneinfo import ZoneInfo
+
+    start = datetime(2021, 11, 7, 9, 30, tzinfo=ZoneInfo("America/New_York"))
+    (decision,) = [
+        d
+        for d in decide(seminar(session(start, timezone="America/New_York")), RULES, FACTS, start - 9 * DAYS)
+        if d.notice.rule == "reminder-1d"
+    ]
+    assert start.astimezone(UTC) - decision.notice.due == DAYS
+
+
+def test_a_settled_notice_never_opens_again() -> None:
+    facts = Facts(LONG_AGO, settled={"2021-11-27": (opened("reminder-1d"),)})
+    assert verdicts(START - 23 * HOURS, facts)["reminder-1d"] is Verdict.DONE
+
+
+@pytest.mark.parametrize(
+    ("lead", "late"), [(7 * DAYS, 24 * HOURS), (DAYS, 8 * HOURS), (HOURS, 40 * MINUTES), (15 * MINUTES, 10 * MINUTES)]
+)
+def test_lateness_grows_with_the_lead(lead: timedelta, late: timedelta) -> None:
+    assert lateness_allowed(lead) == late
+
+
+def test_after_a_pause_only_the_latest_notice_opens_and_reaches_everyone() -> None:
+    rules = Rules(announcement=None, reminders=(3 * HOURS, HOURS))
+    facts = Facts(LONG_AGO, leads=frozenset({2 * HOURS}))
+    decisions = decide(seminar(), rules, facts, START - 50 * MINUTES)
+    assert {d.notice.rule: d.verdict for d in decisions} == {
+        "reminder-3h": Verdict.EXPIRED,
+        "reminder-2h": Verdict.SUPERSEDED,
+        "reminder-1h": Verdict.OPEN,
+    }
+    assert only(decisions, Verdict.OPEN).notice.recipients == Recipients(
+        leads=frozenset({HOURS, 2 * HOURS}), by_default=True
+    )
+
+
+def test_nothing_opens_in_the_last_five_minutes() -> None:
+    facts = Facts(LONG_AGO, leads=frozenset({10 * MINUTES}))
+    assert verdicts(START - 5 * MINUTES, facts)["reminder-10m"] is Verdict.EXPIRED
+    assert verdicts(START - 6 * MINUTES, facts)["reminder-10m"] is Verdict.OPEN
+
+
+def test_what_was_due_before_the_first_start_is_skipped() -> None:
+    facts = Facts(baseline=START - 2 * HOURS)
+    old = session(created=START - 2 * HOURS, modified=START - 2 * HOURS)
+    assert verdicts(START - 2 * HOURS, facts, old) == {
+        "announcement": Verdict.SKIPPED,
+        "reminder-1d": Verdict.SKIPPED,
+        "reminder-1h": Verdict.WAITING,
+    }
+
+
+def test_a_session_added_20_hours_before_is_told_of_at_once() -> None:
+    added = START - 20 * HOURS
+    decisions = decide(seminar(session(created=added, modified=added)), RULES, FACTS, added)
+    assert only(decisions, Verdict.OPEN).notice.rule == "reminder-1d"
+
+
+def test_a_rule_added_after_it_was_due_sends_nothing() -> None:
+    facts = Facts(LONG_AGO, rules={"reminder-1d": START - 20 * HOURS})
+    assert verdicts(START - 20 * HOURS, facts)["reminder-1d"] is Verdict.SKIPPED
+
+
+def test_an_announcement_waits_for_a_title_up_to_the_reminder() -> None:
+    bare = session(talks=(Talk(speakers=(Speaker("王宇航"),)),))
+    assert verdicts(START - 3 * DAYS, FACTS, bare)["announcement"] is Verdict.WAITING
+    assert verdicts(START - DAYS, FACTS, bare)["announcement"] is Verdict.SKIPPED
+    filled = session(modified=START - 3 * DAYS)
+    assert verdicts(START - 3 * DAYS, FACTS, filled)["announcement"] is Verdict.OPEN
+
+
+def test_a_cancelled_session_reminds_nobody() -> None:
+    cancelled = session(status=Status.CANCELLED)
+    assert set(verdicts(START - HOURS, FACTS, cancelled).values()) == {Verdict.DONE}
+
+
+def told(before: Session, *more: Settled) -> Facts:
+    return Facts(LONG_AGO, settled={"2021-11-27": (opened("reminder-1d"), *more)}, told={"2021-11-27": before})
+
+
+def test_a_move_is_told_after_the_settle_time_and_makes_reminders_due_again() -> None:
+    edited = START - 20 * HOURS
+    moved = session(START + 7 * DAYS, modified=edited)
+    facts = told(session())
+    assert verdicts(edited + 9 * MINUTES, facts, moved)["change-1"] is Verdict.WAITING
+    decisions = decide(seminar(moved), RULES, facts, edited + 10 * MINUTES)
+    change = only(decisions, Verdict.OPEN)
+    assert (change.notice.kind, change.notice.generation, change.before) == (Kind.CHANGE, 1, session())
+    waiting = {(d.notice.rule, d.notice.generation) for d in decisions if d.verdict is Verdict.WAITING}
+    assert waiting == {("reminder-1d", 1), ("reminder-1h", 1), ("announcement", 1)} - {
+        (d.notice.rule, 1) for d in decisions if d.verdict is Verdict.SUPERSEDED
+    }
+
+
+def test_a_change_takes_the_place_of_a_reminder_that_is_already_due() -> None:
+    edited = START - 20 * HOURS
+    nearer = session(START - 19 * HOURS, modified=edited)
+    decisions = decide(seminar(nearer), RULES, told(session()), edited + 10 * MINUTES)
+    change = only(decisions, Verdict.OPEN).notice
+    superseded = {d.notice.rule for d in decisions if d.verdict is Verdict.SUPERSEDED}
+    assert superseded == {"announcement", "reminder-1d", "reminder-1h"}
+    assert change.recipients == Recipients(everyone=True, leads=frozenset({HOURS}), by_default=True, told=True)
+
+
+def test_a_change_close_to_the_start_does_not_wait() -> None:
+    edited = START - 20 * MINUTES
+    other_room = session(room=Room(url="https://meeting.tencent.com/dm/another"), modified=edited)
+    decisions = decide(seminar(other_room), RULES, told(session()), edited)
+    assert only(decisions, Verdict.OPEN).notice.rule == "change-1"
+
+
+def test_there_and_back_within_the_settle_time_is_no_change() -> None:
+    assert "change-1" not in verdicts(START - 20 * HOURS, told(session()), session(modified=START - 20 * HOURS))
+
+
+def test_a_cancellation_has_its_own_kind_and_goes_to_those_who_were_told() -> None:
+    edited = START - 20 * HOURS
+    cancelled = session(status=Status.CANCELLED, modified=edited)
+    change = only(decide(seminar(cancelled), RULES, told(session()), START - 19 * HOURS), Verdict.OPEN)
+    assert (change.notice.kind, change.notice.rule) == (Kind.CANCELLED, "cancelled-1")
+    assert change.notice.recipients == Recipients(told=True)
+
+
+def test_cancelled_and_back_again_is_a_change_and_reminds_anew() -> None:
+    before = session(status=Status.CANCELLED)
+    facts = told(before, opened("cancelled-1", Kind.CANCELLED, generation=1, at=START - 20 * HOURS))
+    back = session(modified=START - 10 * HOURS)
+    decisions = decide(seminar(back), RULES, facts, START - 9 * HOURS)
+    assert only(decisions, Verdict.OPEN).notice.rule == "change-2"
+    assert only(decisions, Verdict.WAITING).notice.key == ("2021-11-27", "reminder-1h", 2)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"talks": (TALKS[0],)},
+        {"talks": (Talk(title="Another title", speakers=TALKS[0].speakers), TALKS[1])},
+        {"quiet": True, "start": START + DAYS, "end": START + DAYS + HOURS},
+    ],
+)
+def test_an_immaterial_or_quiet_edit_is_told_to_nobody(edit: dict[str, object]) -> None:
+    values = {"modified": START - 20 * HOURS, **edit}
+    start = values.pop("start", START)
+    found = verdicts(START - 19 * HOURS, told(session(talks=(TALKS[0], Talk()))), session(start, **values))  # type: ignore[arg-type]
+    assert not any(rule.startswith("change") for rule in found)
+
+
+def test_a_join_link_filled_in_after_the_reminder_is_told() -> None:
+    before = session(room=Room())
+    after = session(room=ROOM, modified=START - 2 * HOURS)
+    assert verdicts(START - 110 * MINUTES, told(before), after)["change-1"] is Verdict.OPEN
+    announced = Facts(
+        LONG_AGO,
+        settled={"2021-11-27": (opened("announcement", Kind.ANNOUNCEMENT),)},
+        told={"2021-11-27": before},
+    )
+    assert "change-1" not in verdicts(START - 110 * MINUTES, announced, after)
+
+
+def test_a_change_that_could_not_be_told_expires_once() -> None:
+    moved = session(START - HOURS, modified=START - 2 * HOURS)
+    late = START + 5 * HOURS
+    assert verdicts(late, told(session()), moved)["change-1"] is Verdict.EXPIRED
+    expired = Settled(Kind.CHANGE, "change-1", 1, Verdict.EXPIRED, late)
+    assert not any(r.startswith("change") for r in verdicts(late, told(session(), expired), moved))
+
+
+def test_a_session_rewritten_when_it_is_past_is_no_news() -> None:
+    rewritten = session(room=Room(), modified=START + 3 * DAYS)
+    assert not any(r.startswith("change") for r in verdicts(START + 4 * DAYS, told(session()), rewritten))
+
+
+def test_the_next_due_instant_is_the_soonest_that_waits() -> None:
+    now = START - 3 * DAYS
+    facts = Facts(LONG_AGO, settled={"2021-11-27": (opened("announcement", Kind.ANNOUNCEMENT),)})
+    assert next_due(decide(seminar(), RULES, facts, now), now) == START - DAYS
