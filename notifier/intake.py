@@ -1,0 +1,75 @@
+"""A talk list's bytes + the last accepted list → the next one to publish, or why it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifier import revisions, talklists
+from notifier.errors import Problem, TalkListError
+from notifier.revisions import Identity
+from notifier.talklists import Context, Reading
+from notifier.talks import Seminar
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The last talk list that was taken, as published. `text` is what was read, to know a cut list from it."""
+
+    seminar: Seminar
+    text: bytes
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A list that may be published: with the identities that are new or changed, and what is doubtful in it."""
+
+    accepted: Accepted
+    identities: tuple[Identity, ...]
+    warnings: tuple[Problem, ...]
+
+
+def take(
+    data: bytes,
+    context: Context,
+    *,
+    form: str,
+    previous: Accepted | None,
+    identities: Mapping[str, Identity],
+    domain: str,
+    now: datetime,
+    allow_removals: bool = False,
+) -> Intake:
+    """The list in these bytes as the successor of the previous one, its sessions recognised and stamped.
+
+    Raises:
+        SourceError: the bytes are no text.
+        TalkListError: it is no list, or it lacks what the previous one had and `allow_removals` is not set: a session
+            that vanished is a question to the organiser, and a third of all cut lists still parse.
+    """
+    reading = talklists.read(data, context, form)
+    old = previous.seminar if previous else None
+    recognised, doubts = recognise(reading, old, identities)
+    if previous and not allow_removals:
+        refuse_losses(previous, data, recognised, context.source)
+    stamped, changed = revisions.stamp(recognised, identities, domain=domain, now=now, previous=old)
+    return Intake(Accepted(stamped, data, context.source, now), changed, (*reading.warnings, *doubts))
+
+
+def recognise(reading: Reading, old: Seminar | None, identities: Iterable[str]) -> tuple[Seminar, tuple[Problem, ...]]:
+    """The seminar that was read, its sessions under the ids by which they are known."""
+    return revisions.recognise(old, reading.seminar, has_ids=reading.has_ids, taken=frozenset(identities))
+
+
+def refuse_losses(previous: Accepted, data: bytes, new: Seminar, source: str) -> None:
+    """Raises TalkListError where the new list is the old one cut off, or silently lacks a session or a talk."""
+    if len(data) < len(previous.text) and previous.text.startswith(data):
+        kept = data.count(b"\n") + 1
+        cut = Problem("the list ends here: it is the last accepted one cut off", "restore the rest", source, kept)
+        raise TalkListError((cut, *(p.in_source(source) for p in revisions.vanished(previous.seminar, new))))
+    lost = revisions.vanished(previous.seminar, new)
+    if lost:
+        raise TalkListError(p.in_source(source) for p in lost)

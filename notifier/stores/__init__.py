@@ -1,0 +1,191 @@
+"""The ledger: facts about the past, kept for ever or until a person forgets them; one interface, one file an engine.
+
+A delivery is one notice for one subscriber and goes `queued → claimed → in-flight → sent | deferred | failed |
+ambiguous`; it ends unsent only as `expired` or `cancelled`, with the reason in its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from notifier.intake import Accepted
+from notifier.notices import Decision, Facts, Notice
+from notifier.revisions import Identity
+from notifier.subscribers import State, Subscriber
+from notifier.talks import Session
+
+
+class DeliveryState(StrEnum):
+    """Where one delivery stands."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    IN_FLIGHT = "in-flight"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    AMBIGUOUS = "ambiguous"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One delivery that this process is to make now.
+
+    `opened_at` is the Date of every attempt; `session` is as it was then, and `before`, in a change, as people knew it.
+    `attempts` counts the tries that the mail server answered, and `is_resend` tells that the last one was ambiguous.
+    """
+
+    notice_id: int
+    notice: Notice
+    subscriber: Subscriber
+    opened_at: datetime
+    session: Session
+    attempts: int = 0
+    is_resend: bool = False
+    before: Session | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The ledger's key for this delivery."""
+        return self.notice_id, self.subscriber.id
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a claim: its new state, when it may be tried again, and the mail server's words."""
+
+    claim: Claim
+    state: DeliveryState
+    not_before: datetime | None = None
+    code: int | None = None
+    reply: str = ""
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A row of the ledger, for people to read."""
+
+    notice: Notice
+    subscriber_id: int
+    address: str
+    state: DeliveryState
+    attempts: int
+    opened_at: datetime
+    updated_at: datetime
+    reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The ledger in numbers: deliveries and subscribers by state, people still owed, the last errors."""
+
+    deliveries: Mapping[str, int] = field(default_factory=dict)
+    subscribers: Mapping[str, int] = field(default_factory=dict)
+    overdue: int = 0
+    errors: Sequence[Delivery] = ()
+
+
+class Store(Protocol):
+    """What every engine offers. Each call is one transaction: it happens whole or not at all, also in a crash."""
+
+    async def close(self) -> None:
+        """Ends all work on the store."""
+        ...
+
+    async def begin(self, now: datetime, rules: Iterable[str]) -> None:
+        """Notes the first start and new rules; claims of a dead run go back, its mails in flight become ambiguous."""
+        ...
+
+    async def fact(self, name: str, default: str = "") -> str:
+        """A small fact by name: the link key, the clock's high-water mark, whether sending is on hold."""
+        ...
+
+    async def note(self, facts: Mapping[str, str]) -> None:
+        """Keeps small facts by name."""
+        ...
+
+    async def facts(self) -> Facts:
+        """All that `notices.decide` needs to know of the past."""
+        ...
+
+    async def accepted(self) -> Accepted | None:
+        """The last talk list that was taken."""
+        ...
+
+    async def accept(self, accepted: Accepted, identities: Iterable[Identity]) -> None:
+        """Takes a talk list, with the identities that are new or changed."""
+        ...
+
+    async def identities(self) -> dict[str, Identity]:
+        """Every session that ever was, by id."""
+        ...
+
+    async def settle(self, decisions: Sequence[Decision], session: Session, now: datetime) -> list[int]:
+        """Opens or otherwise settles notices of one session, each once for ever; tells how many people each is for.
+
+        Opening makes every delivery's row. A change also takes over the rows of the session that still wait, so that
+        nobody is told of the old state and nobody is forgotten.
+        """
+        ...
+
+    async def claim(self, limit: int, now: datetime, paused: Iterable[str] = ()) -> list[Claim]:
+        """Up to so many deliveries that may be made now, soonest deadline first; they are this process's own.
+
+        Those of the paused sessions wait: a change of them is about to be told.
+        """
+        ...
+
+    async def intend(self, claim: Claim, now: datetime) -> bool:
+        """Whether the claim still stands: then it is durably in flight, and its DATA may begin."""
+        ...
+
+    async def record(self, results: Sequence[Result], now: datetime) -> None:
+        """Keeps what became of claims."""
+        ...
+
+    async def expire(self, now: datetime) -> int:
+        """Ends what could not be sent before its deadline, and what is owed to people who left; returns how many."""
+        ...
+
+    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime) -> list[bool]:
+        """Adds or, by address, updates subscribers; tells for each whether it is new."""
+        ...
+
+    async def set_state(self, subscriber_id: int, state: State, now: datetime) -> Subscriber | None:
+        """Changes a subscriber's state; None where there is no such subscriber."""
+        ...
+
+    async def subscribers(self) -> list[Subscriber]:
+        """Everyone, by address."""
+        ...
+
+    async def subscriber(self, address: str) -> Subscriber | None:
+        """The subscriber at this address, in any spelling of case."""
+        ...
+
+    async def deliveries(self, subscriber_id: int) -> list[Delivery]:
+        """Everything that was ever owed to one subscriber, oldest first."""
+        ...
+
+    async def documents(self) -> dict[str, tuple[str, datetime]]:
+        """The entity tag and the time of change of every document that was published, by its key."""
+        ...
+
+    async def publish(self, documents: Mapping[str, tuple[str, datetime]]) -> None:
+        """Keeps entity tags and times of change of documents."""
+        ...
+
+    async def counts(self, notices: Sequence[Notice]) -> list[int]:
+        """How many people each notice would reach if it opened now."""
+        ...
+
+    async def summary(self, now: datetime) -> Summary:
+        """The ledger in numbers."""
+        ...

@@ -1,0 +1,565 @@
+"""The ledger in one SQLite file: one connection, one thread, every commit durable.
+
+One connection because SQLite before 3.51.3 can damage a WAL file when two connections write and checkpoint at once
+(sqlite.org/wal.html, "the WAL-reset bug"); `synchronous=FULL` because a commit that a power cut rolls back would send
+a mail twice. Instants are whole milliseconds since 1970 in UTC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from notifier import talks
+from notifier.errors import Problem, StoreError
+from notifier.intake import Accepted
+from notifier.notices import Decision, Facts, Kind, Notice, Recipients, Settled, Verdict
+from notifier.revisions import Identity
+from notifier.stores import Claim, Delivery, DeliveryState, Result, Summary
+from notifier.subscribers import State, Subscriber, comparable
+from notifier.talks import Seminar, Session
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE rule (name TEXT PRIMARY KEY, first_seen INTEGER NOT NULL) STRICT;
+CREATE TABLE accepted (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    seminar TEXT NOT NULL, text BLOB NOT NULL, source TEXT NOT NULL, at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE session (
+    id TEXT PRIMARY KEY, uid TEXT NOT NULL UNIQUE, digest TEXT NOT NULL,
+    revision INTEGER NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL
+) STRICT;
+CREATE TABLE document (name TEXT PRIMARY KEY, etag TEXT NOT NULL, modified INTEGER NOT NULL) STRICT;
+CREATE TABLE subscriber (
+    id INTEGER PRIMARY KEY, comparable TEXT NOT NULL UNIQUE, address TEXT NOT NULL, name TEXT NOT NULL,
+    language TEXT NOT NULL, timezone TEXT NOT NULL, state TEXT NOT NULL,
+    created INTEGER NOT NULL, changed INTEGER NOT NULL
+) STRICT;
+CREATE TABLE lead (
+    subscriber_id INTEGER NOT NULL REFERENCES subscriber(id) ON DELETE CASCADE, seconds INTEGER NOT NULL,
+    PRIMARY KEY (subscriber_id, seconds)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE notice (
+    id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, kind TEXT NOT NULL, rule TEXT NOT NULL,
+    generation INTEGER NOT NULL, due INTEGER NOT NULL, deadline INTEGER NOT NULL, lead INTEGER,
+    verdict TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL,
+    snapshot TEXT NOT NULL, before TEXT, reached INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (session_id, rule, generation)
+) STRICT;
+CREATE TABLE delivery (
+    notice_id INTEGER NOT NULL REFERENCES notice(id), subscriber_id INTEGER NOT NULL,
+    state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, resends INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER, code INTEGER, reply TEXT NOT NULL DEFAULT '', updated INTEGER NOT NULL,
+    PRIMARY KEY (notice_id, subscriber_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_waiting ON delivery (not_before) WHERE state IN ('queued', 'deferred', 'ambiguous');
+CREATE INDEX delivery_of_subscriber ON delivery (subscriber_id);
+"""
+_RECIPIENTS = """
+    SELECT s.id FROM subscriber s WHERE s.state = 'confirmed' AND (
+        :everyone
+        OR (:by_default AND NOT EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id))
+        OR EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id
+                   AND seconds IN (SELECT value FROM json_each(:leads)))
+        OR (:told AND s.id IN (
+            SELECT d.subscriber_id FROM delivery d JOIN notice n ON n.id = d.notice_id
+            WHERE n.session_id = :session_id
+            AND d.state IN ('queued', 'claimed', 'in-flight', 'sent', 'deferred', 'ambiguous')))
+    )
+"""
+# An ambiguous row without a time waits for nothing: it was resent once already, or the operator chose to hold it.
+_UNSENT = "state IN ('queued', 'claimed', 'deferred') OR (state = 'ambiguous' AND not_before IS NOT NULL)"
+
+
+class SqliteStore:
+    """A `Store` in one file. `resend` tells whether an ambiguous delivery is tried once more or held."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, *, resend: bool) -> None:
+        self._connection = connection
+        self._thread = thread
+        self._resend = resend
+        self._facts: Facts | None = None
+
+    @classmethod
+    async def open(cls, path: str | Path, *, resend: bool = True, read_only: bool = False) -> SqliteStore:
+        """The store in this file, made when it is missing. A read-only one may stand beside a running daemon.
+
+        Raises StoreError: damaged, of a newer version of the program, or not writable.
+        """
+        thread = ThreadPoolExecutor(1, "store")
+        try:
+            connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path, read_only)
+        except sqlite3.Error as error:
+            thread.shutdown(wait=False)
+            raise StoreError(
+                Problem(f"the store cannot be used: {error}", "restore a backup or give another path", str(path))
+            ) from error
+        except StoreError:
+            thread.shutdown(wait=False)
+            raise
+        return cls(connection, thread, resend=resend)
+
+    async def close(self) -> None:
+        await self._run(sqlite3.Connection.close)
+        self._thread.shutdown()
+
+    async def begin(self, now: datetime, rules: Iterable[str]) -> None:
+        at = _ms(now)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR IGNORE INTO fact VALUES ('baseline', ?)", (str(at),))
+            db.executemany("INSERT OR IGNORE INTO rule VALUES (?, ?)", [(name, at) for name in rules])
+            db.execute(
+                "UPDATE delivery SET state = 'queued', updated = ? WHERE state = 'claimed' AND resends = 0",
+                (at,),
+            )
+            # Always resent, however often: between an intent and its DATA a mail has not left, and nobody is skipped.
+            db.execute(
+                "UPDATE delivery SET state = 'ambiguous', updated = :at,"
+                " reply = 'the daemon died with this mail on the wire',"
+                " not_before = iif(:resend, :at, NULL) WHERE state = 'in-flight'",
+                {"at": at, "resend": self._resend},
+            )
+            # What is claimed still was being resent: it stays ambiguous until that resend is done.
+            db.execute(
+                "UPDATE delivery SET state = 'ambiguous', not_before = :at, updated = :at WHERE state = 'claimed'",
+                {"at": at},
+            )
+
+        await self._write(work)
+
+    async def fact(self, name: str, default: str = "") -> str:
+        return await self._run(lambda db: _fact(db, name, default))
+
+    async def note(self, facts: Mapping[str, str]) -> None:
+        await self._write(lambda db: db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", list(facts.items())))
+
+    async def facts(self) -> Facts:
+        # The one writer is this object, so what it last derived stays true until it writes again.
+        if self._facts is None:
+            self._facts = await self._run(_facts)
+        return self._facts
+
+    async def accepted(self) -> Accepted | None:
+        row = await self._run(lambda db: db.execute("SELECT seminar, text, source, at FROM accepted").fetchone())
+        if row is None:
+            return None
+        return Accepted(talks.from_json(json.loads(row["seminar"])), row["text"], row["source"], _instant(row["at"]))
+
+    async def accept(self, accepted: Accepted, identities: Iterable[Identity]) -> None:
+        document = json.dumps(talks.as_json(accepted.seminar), ensure_ascii=False)
+        values = (document, accepted.text, accepted.source, _ms(accepted.at))
+        changed = [(i.id, i.uid, i.digest, i.revision, _ms(i.created), _ms(i.modified)) for i in identities]
+        present = json.dumps([session.id for session in accepted.seminar.sessions])
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO accepted VALUES (1, ?, ?, ?, ?)", values)
+            db.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?)", changed)
+            db.execute(
+                f"UPDATE delivery SET state = 'cancelled', reply = 'the session was taken off the list', updated = ?"
+                f" WHERE ({_UNSENT}) AND notice_id IN"
+                " (SELECT id FROM notice WHERE session_id NOT IN (SELECT value FROM json_each(?)))",
+                (_ms(accepted.at), present),
+            )
+
+        await self._write(work)
+
+    async def identities(self) -> dict[str, Identity]:
+        rows = await self._run(lambda db: db.execute("SELECT * FROM session").fetchall())
+        return {
+            row["id"]: Identity(
+                row["id"],
+                row["uid"],
+                row["digest"],
+                row["revision"],
+                _instant(row["created"]),
+                _instant(row["modified"]),
+            )
+            for row in rows
+        }
+
+    async def settle(self, decisions: Sequence[Decision], session: Session, now: datetime) -> list[int]:
+        return await self._write(lambda db: [_settle(db, decision, session, _ms(now)) for decision in decisions])
+
+    async def claim(self, limit: int, now: datetime, paused: Iterable[str] = ()) -> list[Claim]:
+        return await self._write(lambda db: _claim(db, limit, _ms(now), json.dumps(sorted(paused))))
+
+    async def intend(self, claim: Claim, now: datetime) -> bool:
+        def work(db: sqlite3.Connection) -> bool:
+            done = db.execute(
+                "UPDATE delivery SET state = 'in-flight', updated = :now"
+                " WHERE notice_id = :notice AND subscriber_id = :subscriber AND state = 'claimed'"
+                " AND EXISTS (SELECT 1 FROM subscriber WHERE id = :subscriber AND state = 'confirmed')"
+                " AND EXISTS (SELECT 1 FROM notice WHERE id = :notice AND deadline > :now)",
+                {"now": _ms(now), "notice": claim.notice_id, "subscriber": claim.subscriber.id},
+            )
+            return done.rowcount == 1
+
+        return await self._write(work)
+
+    async def record(self, results: Sequence[Result], now: datetime) -> None:
+        rows = [
+            {
+                "state": result.state,
+                "counts": result.counts,
+                "not_before": _ms(result.not_before or now) if _may_be_tried(result, resend=self._resend) else None,
+                "code": result.code,
+                "reply": result.reply,
+                "now": _ms(now),
+                "notice": result.claim.notice_id,
+                "subscriber": result.claim.subscriber.id,
+            }
+            for result in results
+        ]
+        # A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
+        await self._write(
+            lambda db: db.executemany(
+                "UPDATE delivery SET state = :state, attempts = attempts + :counts, not_before = :not_before,"
+                " code = :code, reply = :reply, updated = :now"
+                " WHERE notice_id = :notice AND subscriber_id = :subscriber AND state IN ('claimed', 'in-flight')",
+                rows,
+            )
+        )
+
+    async def expire(self, now: datetime) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            left = db.execute(
+                "UPDATE delivery SET state = 'cancelled', reply = 'no longer a subscriber', updated = ?"
+                f" WHERE ({_UNSENT}) AND subscriber_id NOT IN (SELECT id FROM subscriber WHERE state = 'confirmed')",
+                (_ms(now),),
+            ).rowcount
+            late = db.execute(
+                "UPDATE delivery SET state = 'expired', reply = trim('its deadline passed; ' || reply, '; '),"
+                f" updated = :now WHERE ({_UNSENT}) AND notice_id IN (SELECT id FROM notice WHERE deadline <= :now)",
+                {"now": _ms(now)},
+            ).rowcount
+            return left + late
+
+        return await self._write(work)
+
+    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime) -> list[bool]:
+        wanted = list(subscribers)
+        return await self._write(lambda db: [_subscribe(db, one, _ms(now)) for one in wanted])
+
+    async def set_state(self, subscriber_id: int, state: State, now: datetime) -> Subscriber | None:
+        def work(db: sqlite3.Connection) -> Subscriber | None:
+            db.execute("UPDATE subscriber SET state = ?, changed = ? WHERE id = ?", (state, _ms(now), subscriber_id))
+            return next(iter(_subscribers(db, "WHERE s.id = ?", subscriber_id)), None)
+
+        return await self._write(work)
+
+    async def subscribers(self) -> list[Subscriber]:
+        return await self._run(lambda db: _subscribers(db, "ORDER BY s.comparable"))
+
+    async def subscriber(self, address: str) -> Subscriber | None:
+        found = await self._run(lambda db: _subscribers(db, "WHERE s.comparable = ?", comparable(address)))
+        return next(iter(found), None)
+
+    async def deliveries(self, subscriber_id: int) -> list[Delivery]:
+        return await self._run(
+            lambda db: _deliveries(db, "WHERE d.subscriber_id = ? ORDER BY n.at, n.id", subscriber_id)
+        )
+
+    async def documents(self) -> dict[str, tuple[str, datetime]]:
+        rows = await self._run(lambda db: db.execute("SELECT * FROM document").fetchall())
+        return {row["name"]: (row["etag"], _instant(row["modified"])) for row in rows}
+
+    async def publish(self, documents: Mapping[str, tuple[str, datetime]]) -> None:
+        rows = [(name, etag, _ms(modified)) for name, (etag, modified) in documents.items()]
+        await self._write(lambda db: db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", rows))
+
+    async def counts(self, notices: Sequence[Notice]) -> list[int]:
+        return await self._run(
+            lambda db: [
+                db.execute(f"SELECT count(*) FROM ({_RECIPIENTS})", _recipients(notice)).fetchone()[0]
+                for notice in notices
+            ]
+        )
+
+    async def summary(self, now: datetime) -> Summary:
+        return await self._run(lambda db: _summary(db, _ms(now)))
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._connection)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._facts = None
+
+        def transaction(db: sqlite3.Connection) -> T:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(db)
+                db.execute("COMMIT")
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            return result
+
+        try:
+            # Shielded: a transaction that was begun ends, and its outcome is known, even when the caller is cancelled.
+            return await asyncio.shield(self._run(transaction))
+        finally:
+            self._facts = None
+
+
+def _connect(path: str | Path, read_only: bool) -> sqlite3.Connection:
+    if read_only:
+        db = sqlite3.connect(
+            f"{Path(path).absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    else:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    db.executescript("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")
+    if not read_only:
+        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
+        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise StoreError(Problem("the store is damaged", "restore a backup", str(path)))
+    _migrate(db, path, read_only)
+    return db
+
+
+def _migrate(db: sqlite3.Connection, path: str | Path, read_only: bool) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            Problem(
+                f"the store is of a newer version ({version} > {SCHEMA_VERSION})",
+                "update notifier",
+                str(path),
+            )
+        )
+    if version == 0 and not read_only:
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+
+def _ms(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000)
+
+
+def _fact(db: sqlite3.Connection, name: str, default: str = "") -> str:
+    row = db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+    return default if row is None else str(row["value"])
+
+
+def _facts(db: sqlite3.Connection) -> Facts:
+    settled: dict[str, list[Settled]] = {}
+    told: dict[str, str] = {}
+    for row in db.execute("SELECT * FROM notice ORDER BY id"):
+        fact = Settled(
+            Kind(row["kind"]),
+            row["rule"],
+            row["generation"],
+            Verdict(row["verdict"]),
+            _instant(row["at"]),
+            row["reached"],
+            row["reason"],
+        )
+        settled.setdefault(row["session_id"], []).append(fact)
+        if fact.verdict is Verdict.OPEN:
+            told[row["session_id"]] = row["snapshot"]
+    reached = {session_id for session_id, facts in settled.items() if any(fact.reached for fact in facts)}
+    return Facts(
+        baseline=_instant(int(_fact(db, "baseline", "0"))),
+        rules={row["name"]: _instant(row["first_seen"]) for row in db.execute("SELECT * FROM rule")},
+        settled={session_id: tuple(facts) for session_id, facts in settled.items()},
+        told={session_id: _session(text) for session_id, text in told.items() if session_id in reached},
+        leads=frozenset(timedelta(seconds=row[0]) for row in db.execute("SELECT DISTINCT seconds FROM lead")),
+    )
+
+
+def _snapshot(session: Session) -> str:
+    # A session alone is told as a seminar of one, so that there is one way to write it and one to read it back.
+    return json.dumps(talks.as_json(Seminar("_", "_", session.timezone, sessions=(session,))), ensure_ascii=False)
+
+
+@lru_cache(64)  # everyone's claim of one notice holds the same
+def _session(text: str) -> Session:
+    return talks.from_json(json.loads(text)).sessions[0]
+
+
+def _recipients(notice: Notice) -> dict[str, Any]:
+    whom: Recipients = notice.recipients
+    return {
+        "everyone": whom.everyone,
+        "by_default": whom.by_default,
+        "leads": json.dumps(sorted(int(lead.total_seconds()) for lead in whom.leads)),
+        "told": whom.told,
+        "session_id": notice.session_id,
+    }
+
+
+def _settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int) -> int:
+    notice = decision.notice
+    made = db.execute(
+        "INSERT OR IGNORE INTO notice (session_id, kind, rule, generation, due, deadline, lead, verdict, reason, at,"
+        " snapshot, before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *notice.key[:1], notice.kind, notice.rule, notice.generation, _ms(notice.due), _ms(notice.deadline),
+            int(notice.lead.total_seconds()) if notice.lead is not None else None,
+            decision.verdict, decision.reason, at, _snapshot(session),
+            _snapshot(decision.before) if decision.before else None,
+        ),
+    )  # fmt: skip
+    if made.rowcount == 0 or decision.verdict is not Verdict.OPEN:
+        return 0
+    notice_id = made.lastrowid
+    values = {**_recipients(notice), "notice_id": notice_id, "at": at}
+    reached = db.execute(
+        "INSERT INTO delivery (notice_id, subscriber_id, state, not_before, updated)"
+        f" SELECT :notice_id, id, 'queued', :at, :at FROM ({_RECIPIENTS})",
+        values,
+    ).rowcount
+    db.execute("UPDATE notice SET reached = ? WHERE id = ?", (reached, notice_id))
+    if notice.recipients.told:
+        db.execute(
+            "UPDATE delivery SET state = 'cancelled', reply = 'told by the change mail instead', updated = :at"
+            f" WHERE ({_UNSENT}) AND notice_id <> :notice_id"
+            " AND notice_id IN (SELECT id FROM notice WHERE session_id = :session_id)",
+            values,
+        )
+    return reached
+
+
+_CLAIMABLE = """
+    SELECT d.notice_id, d.subscriber_id, d.attempts, d.state = 'ambiguous' AS is_resend, n.session_id, n.kind, n.rule,
+           n.generation, n.due, n.deadline, n.lead, n.at, n.snapshot, n.before
+    FROM delivery d JOIN notice n ON n.id = d.notice_id JOIN subscriber s ON s.id = d.subscriber_id
+    WHERE d.state IN ('queued', 'deferred', 'ambiguous') AND d.not_before <= :now
+      AND n.deadline > :now AND s.state = 'confirmed'
+      AND n.session_id NOT IN (SELECT value FROM json_each(:paused))
+    ORDER BY n.deadline, d.notice_id, d.subscriber_id LIMIT :limit
+"""
+
+
+def _claim(db: sqlite3.Connection, limit: int, now: int, paused: str) -> list[Claim]:
+    rows = db.execute(_CLAIMABLE, {"now": now, "paused": paused, "limit": limit}).fetchall()
+    db.executemany(
+        "UPDATE delivery SET state = 'claimed', resends = resends + ?, updated = ?"
+        " WHERE notice_id = ? AND subscriber_id = ?",
+        [(row["is_resend"], now, row["notice_id"], row["subscriber_id"]) for row in rows],
+    )
+    ids = json.dumps([row["subscriber_id"] for row in rows])
+    people = {one.id: one for one in _subscribers(db, "WHERE s.id IN (SELECT value FROM json_each(?))", ids)}
+    return [_claim_of(row, people[row["subscriber_id"]]) for row in rows]
+
+
+def _claim_of(row: sqlite3.Row, one: Subscriber) -> Claim:
+    return Claim(
+        row["notice_id"],
+        _notice(row),
+        one,
+        _instant(row["at"]),
+        _session(row["snapshot"]),
+        row["attempts"],
+        bool(row["is_resend"]),
+        _session(row["before"]) if row["before"] else None,
+    )
+
+
+def _notice(row: sqlite3.Row) -> Notice:
+    lead = timedelta(seconds=row["lead"]) if row["lead"] is not None else None
+    due, deadline = _instant(row["due"]), _instant(row["deadline"])
+    return Notice(row["session_id"], Kind(row["kind"]), row["rule"], row["generation"], due, deadline, lead)
+
+
+def _may_be_tried(result: Result, *, resend: bool) -> bool:
+    if result.state is DeliveryState.AMBIGUOUS:
+        return resend and not (result.claim.is_resend and result.counts)
+    return result.state in (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+
+
+def _subscribe(db: sqlite3.Connection, one: Subscriber, at: int) -> bool:
+    key = comparable(one.address)
+    known = db.execute("SELECT id FROM subscriber WHERE comparable = ?", (key,)).fetchone()
+    values = {
+        "comparable": key, "address": one.address, "name": one.name, "language": one.language,
+        "timezone": one.timezone, "state": one.state, "at": at,
+    }  # fmt: skip
+    row = db.execute(
+        "INSERT INTO subscriber (comparable, address, name, language, timezone, state, created, changed)"
+        " VALUES (:comparable, :address, :name, :language, :timezone, :state, :at, :at)"
+        " ON CONFLICT (comparable) DO UPDATE SET address = :address, name = :name, language = :language,"
+        " timezone = :timezone, state = :state, changed = :at RETURNING id",
+        values,
+    ).fetchone()
+    db.execute("DELETE FROM lead WHERE subscriber_id = ?", (row["id"],))
+    seconds = sorted({int(lead.total_seconds()) for lead in one.leads or ()})
+    db.executemany("INSERT INTO lead VALUES (?, ?)", [(row["id"], s) for s in seconds])
+    return known is None
+
+
+def _subscribers(db: sqlite3.Connection, clause: str, *values: object) -> list[Subscriber]:
+    rows = db.execute(
+        "SELECT s.*, (SELECT group_concat(seconds) FROM lead WHERE subscriber_id = s.id) AS leads FROM subscriber s "
+        + clause,
+        values,
+    )
+    return [
+        Subscriber(
+            row["address"],
+            row["name"],
+            row["language"],
+            row["timezone"],
+            _leads(row["leads"]),
+            State(row["state"]),
+            row["id"],
+        )
+        for row in rows
+    ]
+
+
+def _leads(text: str | None) -> tuple[timedelta, ...] | None:
+    if text is None:
+        return None
+    return tuple(timedelta(seconds=s) for s in sorted(map(int, text.split(",")), reverse=True))
+
+
+def _deliveries(db: sqlite3.Connection, clause: str, *values: object) -> list[Delivery]:
+    rows = db.execute(
+        "SELECT d.*, n.*, d.updated AS updated, coalesce(s.address, '') AS address FROM delivery d"
+        " JOIN notice n ON n.id = d.notice_id LEFT JOIN subscriber s ON s.id = d.subscriber_id " + clause,
+        values,
+    )
+    return [
+        Delivery(
+            _notice(row), row["subscriber_id"], row["address"], DeliveryState(row["state"]), row["attempts"],
+            _instant(row["at"]), _instant(row["updated"]), row["reply"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _summary(db: sqlite3.Connection, now: int) -> Summary:
+    def counted(table: str) -> dict[str, int]:
+        return {
+            row[0]: row[1] for row in db.execute(f"SELECT state, count(*) FROM {table} GROUP BY state ORDER BY state")
+        }
+
+    overdue = db.execute(
+        "SELECT count(*) FROM delivery d JOIN notice n ON n.id = d.notice_id"
+        " WHERE d.state IN ('queued', 'claimed', 'deferred') AND n.due <= ?",
+        (now,),
+    ).fetchone()[0]
+    errors = _deliveries(
+        db, "WHERE d.state IN ('failed', 'ambiguous', 'expired', 'deferred') ORDER BY d.updated DESC LIMIT 5"
+    )
+    return Summary(counted("delivery"), counted("subscriber"), overdue, errors)

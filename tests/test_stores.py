@@ -1,0 +1,274 @@
+"""The contract of a ledger: every engine passes the same suite."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from notifier.revisions import Identity
+from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, seminar, session
+
+from notifier.errors import StoreError
+from notifier.intake import Accepted
+from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
+from notifier.stores import Claim, DeliveryState, Result, Store
+from notifier.stores.sqlite import SqliteStore
+from notifier.subscribers import State
+
+NOW = START - DAYS
+SECOND = timedelta(seconds=1)
+EVERYONE = Recipients(everyone=True)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await SqliteStore.open(tmp_path / "notifier.db")
+    await store.begin(LONG_AGO, rule_names(Rules()))
+    await store.subscribe([ADA, BOB, CAROL], LONG_AGO)
+    yield store
+    await store.close()
+
+
+def notice(rule: str = "reminder-1d", recipients: Recipients = EVERYONE, generation: int = 0) -> Notice:
+    kind = Kind(rule.split("-")[0])
+    return Notice(
+        "2021-11-27", kind, rule, generation, NOW, NOW + 8 * HOURS, DAYS if kind is Kind.REMINDER else None, recipients
+    )
+
+
+def opening(rule: str = "reminder-1d", recipients: Recipients = EVERYONE, generation: int = 0) -> Decision:
+    return Decision(notice(rule, recipients, generation), Verdict.OPEN)
+
+
+async def sent(store: Store, claim: Claim) -> None:
+    assert await store.intend(claim, NOW)
+    await store.record([Result(claim, DeliveryState.SENT, code=250, reply="ok")], NOW)
+
+
+async def states(store: Store) -> dict[str, list[str]]:
+    return {
+        one.address.split("@")[0]: [str(d.state) for d in await store.deliveries(one.id)]
+        for one in await store.subscribers()
+    }
+
+
+async def test_an_opened_notice_is_owed_to_everyone_confirmed_once(store: Store) -> None:
+    await store.subscribe([replace(BOB, state=State.UNCONFIRMED)], NOW)
+    assert await store.settle([opening()], session(), NOW) == [2]
+    assert await store.settle([opening()], session(), NOW) == [0]
+    assert await states(store) == {"ada": ["queued"], "bob": [], "carol": ["queued"]}
+
+
+async def test_a_reminder_reaches_those_whose_lead_time_it_is(store: Store) -> None:
+    await store.subscribe([replace(BOB, leads=(3 * HOURS,)), replace(CAROL, leads=(DAYS, 3 * HOURS))], NOW)
+    by_lead = [
+        notice(recipients=Recipients(leads=frozenset({DAYS}), by_default=True)),
+        notice(recipients=Recipients(leads=frozenset({3 * HOURS}))),
+        notice(recipients=Recipients(leads=frozenset({HOURS}))),
+    ]
+    assert await store.counts(by_lead) == [2, 2, 0]
+    assert (await store.facts()).leads == {DAYS, 3 * HOURS}
+
+
+async def test_claims_are_given_out_once(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    first, second = await store.claim(2, NOW), await store.claim(2, NOW)
+    assert sorted(c.subscriber.address for c in (*first, *second)) == [ADA.address, BOB.address, CAROL.address]
+    assert await store.claim(2, NOW) == []
+
+
+async def test_a_claim_carries_what_a_message_needs(store: Store) -> None:
+    before = session(START - DAYS)
+    change = replace(opening("change-1", generation=1), before=before)
+    await store.settle([change], session(), NOW)
+    (claim,) = await store.claim(1, NOW)
+    assert replace(claim.notice, recipients=EVERYONE) == change.notice
+    assert (claim.before, claim.opened_at, claim.attempts) == (before, NOW, 0)
+    assert replace(claim.subscriber, id=0) == ADA
+
+
+async def test_no_intent_is_granted_twice_or_after_leaving(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    ada, bob, carol = await store.claim(3, NOW)
+    assert await store.intend(ada, NOW)
+    assert not await store.intend(ada, NOW)
+    await store.set_state(bob.subscriber.id, State.UNSUBSCRIBED, NOW)
+    assert not await store.intend(bob, NOW)
+    assert not await store.intend(carol, NOW + 8 * HOURS)
+
+
+async def test_a_session_whose_change_is_settling_is_not_claimed(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    assert await store.claim(9, NOW, {"2021-11-27"}) == []
+    assert len(await store.claim(9, NOW, {"2021-12-11"})) == 3
+
+
+async def test_a_deferred_delivery_waits_and_counts_its_attempts(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    assert await store.intend(ada, NOW)
+    await store.record([Result(ada, DeliveryState.DEFERRED, NOW + 60 * SECOND, 450, "greylisted")], NOW)
+    assert ADA.address not in [c.subscriber.address for c in await store.claim(9, NOW + 59 * SECOND)]
+    (again,) = await store.claim(9, NOW + 60 * SECOND)
+    assert (again.subscriber.address, again.attempts, again.opened_at) == (ADA.address, 1, NOW)
+
+
+async def test_an_ambiguous_delivery_is_resent_once(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.intend(ada, NOW)
+    await store.record([Result(ada, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
+    again = next(c for c in await store.claim(9, NOW + SECOND) if c.subscriber == ada.subscriber)
+    assert again.is_resend
+    await store.intend(again, NOW)
+    await store.record([Result(again, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
+    assert await store.claim(9, NOW + HOURS) == []
+    assert (await states(store))["ada"] == ["ambiguous"]
+
+
+async def test_after_a_crash_claims_go_back_and_mails_in_flight_are_ambiguous(tmp_path: Path) -> None:
+    path = tmp_path / "crashed.db"
+    store = await SqliteStore.open(path)
+    await store.begin(LONG_AGO, ())
+    await store.subscribe([ADA, BOB, CAROL], LONG_AGO)
+    await store.settle([opening()], session(), NOW)
+    ada, _ = await store.claim(2, NOW)
+    await store.intend(ada, NOW)
+    await store.close()
+    store = await SqliteStore.open(path)
+    await store.begin(NOW, ())
+    assert await states(store) == {"ada": ["ambiguous"], "bob": ["queued"], "carol": ["queued"]}
+    again = await store.claim(9, NOW)
+    assert [(c.subscriber.address, c.is_resend) for c in again] == [
+        (ADA.address, True), (BOB.address, False), (CAROL.address, False),
+    ]  # fmt: skip
+    await store.close()
+
+
+async def test_an_ambiguous_delivery_is_held_where_the_operator_chose_so(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "held.db", resend=False)
+    await store.subscribe([ADA], LONG_AGO)
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.intend(ada, NOW)
+    await store.begin(NOW, ())
+    assert await store.claim(9, NOW + HOURS) == []
+    assert await store.expire(NOW + 9 * HOURS) == 0
+    await store.close()
+
+
+async def test_a_change_is_told_to_the_told_and_to_those_still_queued(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    ada, bob = await store.claim(2, NOW)
+    await sent(store, ada)
+    await store.record([Result(bob, DeliveryState.FAILED, code=550)], NOW)
+    change = replace(opening("change-1", Recipients(told=True), 1), before=session())
+    assert await store.settle([change], session(START + DAYS), NOW) == [2]
+    assert await states(store) == {"ada": ["sent", "queued"], "bob": ["failed"], "carol": ["cancelled", "queued"]}
+    facts = await store.facts()
+    assert facts.told == {"2021-11-27": session(START + DAYS)}
+    assert facts.settled["2021-11-27"][1] == Settled(Kind.CHANGE, "change-1", 1, Verdict.OPEN, NOW, 2)
+
+
+async def test_nobody_was_told_where_nobody_was_reached(store: Store) -> None:
+    await store.settle([opening(recipients=Recipients())], session(), NOW)
+    assert (await store.facts()).told == {}
+
+
+async def test_what_is_not_sent_by_its_deadline_expires_and_who_left_is_owed_nothing(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    bob = await store.subscriber(BOB.address.upper())
+    assert bob is not None
+    await store.set_state(bob.id, State.UNSUBSCRIBED, NOW)
+    assert await store.expire(NOW) == 1
+    assert await store.expire(NOW + 8 * HOURS) == 2
+    assert await states(store) == {"ada": ["expired"], "bob": ["cancelled"], "carol": ["expired"]}
+
+
+async def test_an_outcome_never_overwrites_a_row_that_was_settled_meanwhile(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.expire(NOW + 8 * HOURS)
+    await store.record([Result(ada, DeliveryState.SENT)], NOW)
+    assert (await states(store))["ada"] == ["expired"]
+
+
+async def test_a_session_taken_off_the_list_is_not_reminded_of(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    await store.accept(Accepted(seminar(session(id="other")), b"text", "talks.toml", NOW), ())
+    assert await states(store) == {"ada": ["cancelled"], "bob": ["cancelled"], "carol": ["cancelled"]}
+
+
+async def test_the_accepted_list_and_identities_come_back_as_they_were(store: Store) -> None:
+    accepted = Accepted(seminar(), "列表".encode(), "talks.toml", NOW)
+    identity = Identity("2021-11-27", "2021-11-27@seminar.example.org", "abc", 2, LONG_AGO, NOW)
+    await store.accept(accepted, [identity])
+    assert await store.accepted() == accepted
+    assert await store.identities() == {"2021-11-27": identity}
+
+
+async def test_one_mailbox_in_two_spellings_is_one_subscriber(store: Store) -> None:
+    assert await store.subscribe([replace(ADA, address="ADA@example.org", leads=(HOURS,))], NOW) == [False]
+    found = await store.subscriber("ada@EXAMPLE.org")
+    assert found is not None
+    assert (found.address, found.leads) == ("ADA@example.org", (HOURS,))
+    assert len(await store.subscribers()) == 3
+
+
+async def test_baseline_and_rules_are_noted_at_their_first_sight_only(store: Store) -> None:
+    await store.begin(NOW, (*rule_names(Rules()), "reminder-3h"))
+    facts = await store.facts()
+    assert facts.baseline == LONG_AGO
+    assert facts.rules == {
+        "announcement": LONG_AGO,
+        "reminder-1d": LONG_AGO,
+        "reminder-1h": LONG_AGO,
+        "reminder-3h": NOW,
+    }
+
+
+async def test_small_facts_and_documents_are_kept(store: Store) -> None:
+    await store.note({"hold": "why"})
+    await store.publish({"/calendar.ics": ('"a"', NOW)})
+    await store.publish({"/calendar.ics": ('"b"', START)})
+    assert (await store.fact("hold"), await store.fact("none", "-")) == ("why", "-")
+    assert await store.documents() == {"/calendar.ics": ('"b"', START)}
+
+
+async def test_the_summary_counts_by_state(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await sent(store, ada)
+    summary = await store.summary(NOW)
+    assert summary.deliveries == {"queued": 2, "sent": 1}
+    assert summary.subscribers == {"confirmed": 3}
+    assert summary.overdue == 2
+
+
+async def test_a_damaged_or_newer_file_is_refused_with_words(tmp_path: Path) -> None:
+    import sqlite3
+
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreError, match=r"damaged\.db: the store cannot be used"):
+        await SqliteStore.open(damaged)
+    newer = tmp_path / "newer.db"
+    with sqlite3.connect(newer) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StoreError, match="newer version"):
+        await SqliteStore.open(newer)
+
+
+async def test_a_reader_stands_beside_the_writer(tmp_path: Path) -> None:
+    path = tmp_path / "notifier.db"
+    writer = await SqliteStore.open(path)
+    await writer.begin(LONG_AGO, ())
+    reader = await SqliteStore.open(path, read_only=True)
+    await writer.subscribe([ADA], NOW)
+    assert [one.address for one in await reader.subscribers()] == [ADA.address]
+    await reader.close()
+    await writer.close()
