@@ -1,0 +1,247 @@
+"""Notice + Subscriber + templates → e-mail: who it is from and for, and its bytes (RFC 5322)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
+from html import escape
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
+
+from notifier import feed, letters
+from notifier.errors import Problem
+from notifier.letters import LANGUAGES, Letter, Matter, Templates
+from notifier.mime import Multipart, Part, Skeleton, mailbox_header, text_header, token_header
+from notifier.notices import Kind, Notice
+from notifier.subscribers import Subscriber, comparable, normalised_address
+from notifier.talks import Seminar, Session, clean_line
+
+KEPT = 256  # skeletons of 50 kB: one for each notice, language and time zone that a day's mail is for
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_is_plain_address = re.compile(rf"{_ATEXT}(\.{_ATEXT})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An address and the name shown before it."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Whose mail it is. `domain` is what Message-IDs and the List-Id end in; `reply_to` None where the sender reads.
+
+    `unsubscribe_url` gives the link that ends a subscription by RFC 8058; `threading` lets the mails about one session
+    refer to each other, so that programs show them as one conversation.
+    """
+
+    base_url: str
+    domain: str
+    sender: Mailbox
+    seminar: Seminar
+    unsubscribe_url: Callable[[Subscriber], str]
+    reply_to: Mailbox | None = None
+    attach_calendar: bool = True
+    threading: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+        object.__setattr__(self, "domain", _ascii_host(self.domain))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail as it goes over the wire: the envelope's two addresses, and `body`, complete with its headers."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    body: bytes
+
+
+def message_id(notice: Notice, subscriber: Subscriber, domain: str) -> str:
+    """The Message-ID of this notice to this subscriber, the same at every attempt; it does not tell the address."""
+    whom = str(subscriber.id or comparable(subscriber.address))
+    digest = hashlib.sha256("\0".join((domain, *map(str, notice.key), whom)).encode()).hexdigest()
+    return f"<{_atom(notice.session_id)}.{_atom(notice.rule)}.{notice.generation}.{digest[:16]}@{domain}>"
+
+
+class Composer:
+    """Composes the messages of one site. All who read a notice in one language and zone share one skeleton."""
+
+    def __init__(self, site: Site, templates: Templates) -> None:
+        self._site = site
+        self._templates = templates
+        self._unsubscribe_by_mail = _unsubscribe_by_mail(site)
+        self._skeletons: dict[tuple[object, ...], _Kept] = {}
+
+    def compose(
+        self, notice: Notice, session: Session, subscriber: Subscriber, *, date: datetime, before: Session | None = None
+    ) -> Message:
+        """The message that tells this subscriber of the session as it is shown to them.
+
+        `date` is the same at every attempt, and then so are the bytes; `before` is the session as people know it,
+        where the notice tells of a change.
+
+        Raises:
+            AddressError: the subscriber's address is none.
+            TemplateError: a template failed, or the letter is too long for mail programs.
+        """
+        recipient = _recipient(subscriber.address)
+        identity = message_id(notice, subscriber, self._site.domain)
+        url = _url(self._site.unsubscribe_url(subscriber))
+        name = clean_line(subscriber.name)
+        headers = "".join(
+            (
+                _date_header(date, self._site.seminar.timezone),
+                token_header("Message-ID", identity),
+                _to_header(name, recipient),
+                token_header("List-Unsubscribe", f"<{url}>", *self._unsubscribe_by_mail),
+            )
+        )
+        values = {letters.NAME: name, letters.ADDRESS: recipient, letters.UNSUBSCRIBE_URL: url}
+        skeleton = self._skeleton(notice, session, before, subscriber.language, subscriber.timezone, bool(name))
+        return Message(self._site.sender.address, recipient, identity, skeleton.fill(headers, values))
+
+    def _skeleton(
+        self, notice: Notice, session: Session, before: Session | None, language: str, zone: str, named: bool
+    ) -> Skeleton:
+        key = (notice.key, notice.kind, language, zone, named)
+        kept = self._skeletons.pop(key, None)
+        if kept is None or kept.session != session or kept.before != before:
+            kept = _Kept(session, before, self._lay_out(notice, session, before, language, zone, named))
+        self._skeletons[key] = kept  # as the last one: the first is the one unused for longest
+        if len(self._skeletons) > KEPT:
+            del self._skeletons[next(iter(self._skeletons))]
+        return kept.skeleton
+
+    def _lay_out(
+        self, notice: Notice, session: Session, before: Session | None, language: str, zone: str, named: bool
+    ) -> Skeleton:
+        site = self._site
+        matter = Matter(notice.kind, session, site.seminar, site.base_url, before)
+        letter = letters.write(self._templates, matter, language, zone, named=named)
+        return Skeleton(_headers(site, notice, session, letter.subject, language), _body(site, notice, session, letter))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A skeleton with what it was made from."""
+
+    session: Session
+    before: Session | None
+    skeleton: Skeleton
+
+
+def _headers(site: Site, notice: Notice, session: Session, subject: str, language: str) -> str:
+    """The headers that are the same for all readers."""
+    seminar = site.seminar
+    series = _atom(seminar.id)
+    root = f"<{_atom(session.uid.partition('@')[0] or session.id)}.session@{site.domain}>"
+    headers = [
+        mailbox_header("From", site.sender.name, site.sender.address),
+        mailbox_header("Reply-To", site.reply_to.name, site.reply_to.address) if site.reply_to else "",
+        text_header("Subject", subject),
+        *(token_header(name, root) for name in ("References", "In-Reply-To") if site.threading),
+        mailbox_header("List-Id", seminar.name_in(language), f"{series}.{site.domain}"),
+        token_header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        token_header("List-Help", f"<{_url(site.base_url)}/>"),
+        token_header("List-Archive", f"<{_url(site.base_url)}/>"),
+        token_header("Auto-Submitted", "auto-generated"),  # RFC 3834: nobody's vacation is answered
+        token_header("Precedence", "list"),
+        token_header("X-Auto-Response-Suppress", "All"),  # the same for Exchange
+        token_header("Feedback-ID", f"{_atom(notice.rule)}:{_atom(session.id)}:{notice.kind}:{series}"),
+        token_header("Content-Language", LANGUAGES[language][0]),
+    ]
+    return "".join(headers)
+
+
+def _body(site: Site, notice: Notice, session: Session, letter: Letter) -> Multipart:
+    """Text, HTML and calendar as alternatives; the calendar once more for programs that only see attachments."""
+    text = Part("text/plain; charset=utf-8", letter.text)
+    html = Part("text/html; charset=utf-8", letter.html, escape=escape)
+    if not site.attach_calendar:
+        return Multipart("alternative", (text, html))
+    # Outlook refuses a calendar whose METHOD is not that of its part, and one without the charset reads as Latin-1.
+    method = "CANCEL" if notice.kind is Kind.CANCELLED else "PUBLISH"
+    calendar = feed.single(session, site.seminar, base_url=site.base_url, method=method).decode().replace("\r\n", "\n")
+    name = f"seminar-{_atom(session.id)}.ics"
+    alternative = Multipart(
+        "alternative", (text, html, Part(f"text/calendar; charset=utf-8; method={method}", calendar))
+    )
+    attached = Part(f'application/ics; name="{name}"', calendar, f'attachment; filename="{name}"')
+    return Multipart("mixed", (alternative, attached))
+
+
+def _unsubscribe_by_mail(site: Site) -> tuple[str, ...]:
+    """For programs that cannot POST: a mail to those who read the answers."""
+    if site.reply_to is None:
+        return ()
+    return (f"<mailto:{quote(site.reply_to.address, safe='@+')}?subject={quote(f'unsubscribe {site.seminar.id}')}>",)
+
+
+@lru_cache(64)  # every reader of a notice has the same
+def _date_header(date: datetime, zone: str) -> str:
+    if date.utcoffset() is None:
+        raise ValueError(f"expected an aware datetime for date, got {date!r}")
+    return token_header("Date", format_datetime(date.astimezone(ZoneInfo(zone))))
+
+
+def _recipient(address: str) -> str:
+    """The address as the envelope takes it, with an ASCII domain."""
+    return address if _is_plain_address(address) else normalised_address(address)
+
+
+def _to_header(name: str, address: str) -> str:
+    if address.isascii():
+        return mailbox_header("To", name, address)
+    # A local part in other letters fits no ASCII header. The envelope carries it, where the mail server can (RFC 6531);
+    # here it is the name of an empty group, as in RFC 6857.
+    return text_header("To", f"{name} {address}").rstrip() + "\r\n :;\r\n"
+
+
+def _url(url: str) -> str:
+    """The link in ASCII and without what could end it in a header."""
+    if not url.isascii() and (host := urlsplit(url).hostname):
+        url = url.replace(host, _ascii_host(host), 1)
+    return quote(url, safe=":/?#[]@!$&'()*+,;=%~")
+
+
+def _ascii_host(host: str) -> str:
+    return host.encode("idna").decode("ascii")
+
+
+@lru_cache(1024)
+def _atom(text: str) -> str:
+    """The text as a word of Message-IDs and file names; where that takes changes, it ends in a digest of the text."""
+    word = re.sub("[^A-Za-z0-9-]+", "-", text).strip("-")[:40]
+    return word if word == text else f"{word}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".strip("-")
+
+
+def trouble(site: Site, organiser: str, subject: str, problems: Sequence[Problem], *, date: datetime) -> Message:
+    """The message that tells an organiser what is wrong, every problem on a line of its own."""
+    name = site.seminar.name
+    lines = (f"{subject}.", "", *(f"- {problem}" for problem in problems), "", f"-- \nseminar-notifier for {name}")
+    told = "\n".join(lines) + "\n"
+    digest = hashlib.sha256(f"{organiser}\0{told}\0{date.isoformat()}".encode()).hexdigest()
+    identity = f"<trouble.{digest[:16]}@{site.domain}>"
+    headers = "".join(
+        (
+            mailbox_header("From", site.sender.name, site.sender.address),
+            text_header("Subject", f"[{name}] {subject}"),
+            token_header("Auto-Submitted", "auto-generated"),
+            _date_header(date, site.seminar.timezone),
+            token_header("Message-ID", identity),
+            _to_header("", organiser),
+        )
+    )
+    body = Skeleton(headers, Part("text/plain; charset=utf-8", told)).fill("", {})
+    return Message(site.sender.address, organiser, identity, body)
