@@ -1,0 +1,561 @@
+"""Request → response: all that is published is rendered once into a `Snapshot`, and every answer is read from it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from functools import partial
+from gettext import GNUTranslations, NullTranslations
+from types import MappingProxyType, TracebackType
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+from zoneinfo import ZoneInfo
+
+import jinja2
+from babel import dates, lists
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import PoFileError, read_po
+
+from notifier import feed, moments, talks
+from notifier.errors import Problem, TemplateError
+from notifier.talks import Audience, Seminar, Session
+
+# A page's language → its tag in BCP 47 and the CLDR locale of its dates; British times have no AM and PM to misread.
+LANGUAGES = MappingProxyType({"en": ("en", "en_GB"), "zh": ("zh-CN", "zh_Hans_CN")})
+UPCOMING, PAST = 12, 6  # sessions listed on the landing page; the feed has the others
+
+DIALOGUES = ("unsubscribe", "unsubscribed", "resubscribed")
+PROBLEMS = MappingProxyType(
+    {
+        "bad-request": 400,
+        "bad-link": 404,
+        "not-found": 404,
+        "not-allowed": 405,
+        "too-slow": 408,
+        "too-large": 413,
+        "head-too-large": 431,
+        "broken": 500,
+        "unavailable": 503,
+    }
+)
+
+_PAGE_FILE = re.compile(r"pages/.*\.html")
+
+Headers = tuple[tuple[str, str], ...]
+Changes = Mapping[str, tuple[str, datetime]]
+
+# Thunderbird looks here for CalDAV with PROPFIND before it takes a feed, and gives up only at a plain refusal.
+_CALDAV = "/.well-known/caldav"
+_READS = "GET, HEAD, OPTIONS"
+
+_MINUTES = "public, max-age=300"
+_FOR_EVER = "public, max-age=31536000, immutable"
+_HTML = "text/html; charset=utf-8"
+_ICALENDAR = "text/calendar; charset=utf-8"
+_SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
+_POLICY = ("default-src 'none'", "style-src 'self'", "img-src 'self'", "form-action 'self'", "base-uri 'none'")
+_SAFE_PAGE = (
+    ("Content-Security-Policy", "; ".join((*_POLICY, "frame-ancestors 'none'"))),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How the seminar is published: where, in which language by default, and to whom each join field is shown."""
+
+    base_url: str
+    language: str = "en"
+    levels: Mapping[str, Audience] = field(default_factory=lambda: {"passcode": Audience.SUBSCRIBERS})
+    compress: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+
+    @property
+    def root(self) -> str:
+        """What every link of this site starts with: the folder where it is published, else nothing."""
+        return urlsplit(self.base_url).path.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Bytes as published, with their validators. `modified` is when these bytes last changed, in whole seconds.
+
+    `compressed` is the same in gzip, empty where that is switched off or would be no shorter.
+    """
+
+    body: bytes
+    media_type: str
+    etag: str
+    modified: datetime
+    compressed: bytes = b""
+    cache_control: str = _MINUTES
+    headers: Headers = ()
+
+    @property
+    def compressed_etag(self) -> str:
+        """The compressed bytes' own tag: strong tags of two encodings must differ (RFC 9110 section 8.8.3.3)."""
+        return f'{self.etag[:-1]}-gz"'
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One session as the public may see it, with all that is rendered of it alone. `source` has what is hidden."""
+
+    source: Session
+    is_over: bool
+    session: Session
+    event: Document
+    pages: Mapping[str, Document]
+    listed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that is published at one time: `documents` by path, `pages` by name and language.
+
+    A page whose name is a path is found there in the reader's language; the others answer for something that went
+    wrong or was done. `until` is the next instant when the same seminar would be rendered otherwise, and `basis` all
+    that every session's own documents are rendered from, except the session.
+    """
+
+    documents: Mapping[str, Document]
+    pages: Mapping[tuple[str, str], Document]
+    shown: Mapping[str, Shown]
+    seminar: Seminar
+    site: Site
+    until: datetime
+    basis: object = None
+
+    @property
+    def keyed(self) -> dict[str, Document]:
+        """Every document under one text: its path, or its page's name and language."""
+        return {**self.documents, **{_key(*at): page for at, page in self.pages.items()}}
+
+    @property
+    def modified(self) -> dict[str, tuple[str, datetime]]:
+        """Each document's entity tag and time of change: facts to be stored, and handed to the next `build`."""
+        return {key: (document.etag, document.modified) for key, document in self.keyed.items()}
+
+    def find(self, path: str, language: str) -> Document | None:
+        """The document at this path, in this language where there are several."""
+        return self.documents.get(path) or self.pages.get((path, language))
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer of HTTP; the one to HEAD has no body and still tells its length."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+def build(
+    seminar: Seminar,
+    templates: Templates,
+    site: Site,
+    *,
+    now: datetime,
+    previous: Snapshot | None = None,
+    modified: Changes = MappingProxyType({}),
+) -> Snapshot:
+    """All that is published of this seminar, of which nobody may know more than the public.
+
+    `previous` lends whatever has not changed. `modified` is what an earlier process stored of its last snapshot, so
+    that a restart moves no Last-Modified.
+
+    Raises:
+        TemplateError: a page cannot be rendered.
+    """
+    press = _Press(seminar, templates, site, now, previous, modified)
+    shown = {session.id: press.shown(session) for session in seminar.sessions}
+    public = replace(seminar, sessions=tuple(one.session for one in shown.values()))
+    events = {_event_path(one.session): one.event for one in shown.values()}
+    about = {
+        (_page_path(one.session), language): page for one in shown.values() for language, page in one.pages.items()
+    }
+    return Snapshot(
+        MappingProxyType({**events, **dict(_whole(public, shown, site, now, press)), **press.assets}),
+        MappingProxyType({**about, **dict(_pages(public, site, now, press))}),
+        MappingProxyType(shown),
+        public,
+        site,
+        _next_change(public, now),
+        press.basis,
+    )
+
+
+def answer(snapshot: Snapshot, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
+    """The answer to a request for something published; the names of `headers` are in lower case.
+
+    What asks for another method than those that read gets a 405 that says so: calendar programs probe a feed with
+    PROPFIND, and take a 2xx, 401 or 500 for a server that they should talk CalDAV to.
+    """
+    document = snapshot.find(path, _language(snapshot.site, query, headers))
+    if document is None and (path != _CALDAV or method in ("GET", "HEAD")):
+        return page(snapshot, "not-found", method, query, headers)
+    if method == "OPTIONS":
+        return Response(204, (("Allow", _READS), *_SAFE))
+    if document is None or method not in ("GET", "HEAD"):
+        return page(snapshot, "not-allowed", method, query, headers, (("Allow", _READS),))
+    return _negotiate(document, method, headers)
+
+
+def page(
+    snapshot: Snapshot, name: str, method: str, query: str, headers: Mapping[str, str], extra: Headers = ()
+) -> Response:
+    """One of the `DIALOGUES` or `PROBLEMS` in the reader's language, with its status and these extra headers."""
+    document = snapshot.pages[name, _language(snapshot.site, query, headers)]
+    return Response(
+        PROBLEMS.get(name, 200),
+        (*_described(document, document.body), ("Cache-Control", document.cache_control), *extra),
+        b"" if method == "HEAD" else document.body,
+    )
+
+
+class Templates:
+    """The shipped files of `pages/`, an operator's in the place of those of the same name, once for each language.
+
+    Both are texts by their paths under a templates folder: templates, style sheet, icon, and the words of
+    `locale/<language>/LC_MESSAGES/pages.po`. A template reaches a shipped one that was replaced as
+    `shipped/pages/layout.html`, and so may extend it.
+
+    Raises:
+        TemplateError: a template or catalogue does not compile; every one that does not.
+    """
+
+    def __init__(self, shipped: Mapping[str, str], overrides: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.texts = {f"shipped/{name}": text for name, text in shipped.items()} | {**shipped, **overrides}
+        self._environments = {language: self._environment(language) for language in LANGUAGES}
+        problems = [
+            _problem(error)
+            for name in sorted(self.texts)
+            if _PAGE_FILE.fullmatch(name) and (error := self._compile_error(name))
+        ]
+        if problems:
+            raise TemplateError(problems)
+
+    def text(self, name: str) -> str:
+        """The file as it is. Raises TemplateError where there is none."""
+        if name not in self.texts:
+            raise TemplateError(_problem(jinja2.TemplateNotFound(name)))
+        return self.texts[name]
+
+    def render(self, name: str, language: str, **values: Any) -> str:
+        """The page in this language. Raises TemplateError with the file and line that failed."""
+        try:
+            return self._environments[language].get_template(name).render(values)
+        except Exception as error:  # a template can raise whatever its expressions do
+            raise TemplateError(_problem(error)) from error
+
+    def _environment(self, language: str) -> jinja2.Environment:
+        environment = jinja2.Environment(
+            loader=jinja2.FunctionLoader(self._load),
+            extensions=["jinja2.ext.i18n"],
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.globals |= {"language": language, "tag": LANGUAGES[language][0]}
+        environment.filters |= _filters(language)
+        environment.install_gettext_translations(self._translations(language), newstyle=True)  # type: ignore[attr-defined]
+        return environment
+
+    def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        # The name goes for the file's, so that a traceback tells which template failed.
+        return (self.texts[name], name, lambda: True) if name in self.texts else None
+
+    def _translations(self, language: str) -> NullTranslations:
+        name = f"locale/{language}/LC_MESSAGES/pages.po"
+        if name not in self.texts:
+            return NullTranslations()
+        compiled = io.BytesIO()
+        try:
+            write_mo(compiled, read_po(io.StringIO(self.texts[name]), locale=language, abort_invalid=True))
+        except PoFileError as error:
+            # babel counts lines from 0
+            wrong = Problem(f"this is no line of a catalogue: {error.line}", "mend it", name, error.lineno + 1)
+            raise TemplateError(wrong) from error
+        compiled.seek(0)
+        return GNUTranslations(compiled)
+
+    def _compile_error(self, name: str) -> jinja2.TemplateError | None:
+        try:
+            next(iter(self._environments.values())).get_template(name)
+        except jinja2.TemplateError as error:
+            return error
+        return None
+
+
+def _problem(error: Exception) -> Problem:
+    """What went wrong in which line of which template."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return Problem(error.message or "it does not compile", "mend the template", error.name or "", error.lineno)
+    if isinstance(error, jinja2.TemplateNotFound):
+        return Problem(f"there is no template {error.name}", "mend the name, or put the file there")
+    frames = [(f.tb_frame.f_code.co_filename, f.tb_lineno) for f in _frames(error.__traceback__)]
+    name, line = next((at for at in reversed(frames) if at[0].endswith(".html")), ("", None))
+    return Problem(f"{type(error).__name__}: {error}", "mend the template", name, line)
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _filters(language: str) -> dict[str, Callable[..., Any]]:
+    """How templates write instants (in the zone that they are in), meeting numbers and links."""
+    _, locale = LANGUAGES[language]
+    return {
+        "day": partial(dates.format_date, format="full", locale=locale),
+        "short_day": lambda at: dates.format_skeleton("yMMMEd", at, locale=locale),
+        "hour": moments.hour,
+        "city": lambda at: moments.clock(at, at, str(at.tzinfo), language, home=str(at.tzinfo)).city,
+        "offset": moments.offset,
+        "listed": lambda names: lists.format_list(names, locale=locale),
+        "grouped": feed.grouped,
+        "web": _web,
+        "tongue": lambda text: "zh-CN" if re.search("[\u4e00-\u9fff]", text) else "en",
+        "path": lambda text: quote(text, safe=""),
+    }
+
+
+def _web(url: str) -> str:
+    """The address where it is one of the web, else "": a link of a talk list must not run as a script."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return url if parts.scheme in ("http", "https") and parts.netloc else ""
+
+
+class _Press:
+    """Makes the documents of one snapshot, and takes over from the previous one what has not changed.
+
+    Bytes that are as they were keep the time when they became so, and their gzip. A session that is as it was keeps
+    all that was rendered of it, so that an edit costs what it changes.
+    """
+
+    def __init__(
+        self,
+        seminar: Seminar,
+        templates: Templates,
+        site: Site,
+        now: datetime,
+        previous: Snapshot | None,
+        modified: Changes,
+    ) -> None:
+        self._templates, self._site, self._now = templates, site, now.astimezone(UTC).replace(microsecond=0)
+        self._previous = previous.keyed if previous and previous.site.compress == site.compress else {}
+        self._changes = {**modified, **(previous.modified if previous else {})}
+        self._head = _head(seminar)
+        self.basis = (site, self._head, templates.texts)
+        self._known = previous.shown if previous and previous.basis == self.basis else {}
+        assets = list(self._assets())
+        self.assets = {path: document for _, path, document in assets}
+        self._frame = {
+            "seminar": self._head,
+            "site": site,
+            "zone": ZoneInfo(seminar.timezone),
+            "mailed": {name for name, audience in site.levels.items() if audience > Audience.PUBLIC},
+            **{stem: path for stem, path, _ in assets},
+        }
+
+    def document(
+        self, key: str, text: str | bytes, media_type: str, *, cache_control: str = _MINUTES, headers: Headers = ()
+    ) -> Document:
+        """The bytes under this key, dated."""
+        body = text.encode() if isinstance(text, str) else text
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        known, since = self._changes.get(key, ("", self._now))
+        modified = since if known == etag else self._now
+        before = self._previous.get(key)
+        compressed = before.compressed if before and before.etag == etag else self._gzip(body)
+        return Document(body, media_type, etag, modified, compressed, cache_control, headers)
+
+    def page(self, name: str, template: str, language: str, cache_control: str = "no-store", **values: Any) -> Document:
+        """The page of this name in one language."""
+        html = self._templates.render(f"pages/{template}.html", language, **self._frame, **values)
+        headers = (("Content-Language", LANGUAGES[language][0]), *_SAFE, *_SAFE_PAGE)
+        return self.document(_key(name, language), html, _HTML, cache_control=cache_control, headers=headers)
+
+    def shown(self, source: Session) -> Shown:
+        """The session for the public: the one place where what is not for them is taken out."""
+        is_over = source.end <= self._now
+        known = self._known.get(source.id)
+        if known and known.is_over == is_over and known.source == source:
+            return known
+        session = talks.shown_to(Audience.PUBLIC, source, self._site.levels)
+        event = feed.single(session, self._head, base_url=self._site.base_url)
+        path, about = _page_path(session), {"session": session, "is_over": is_over}
+        pages = {
+            language: self.page(path, "session", language, _MINUTES, path=quote(path), **about)
+            for language in LANGUAGES
+        }
+        listed = talks.as_json(replace(self._head, sessions=(session,)))["sessions"][0]
+        return Shown(
+            source,
+            is_over,
+            session,
+            self.document(_event_path(session), event, _ICALENDAR, headers=_filed(session.id)),
+            pages,
+            json.dumps(listed, ensure_ascii=False),
+        )
+
+    def _assets(self) -> Iterator[tuple[str, str, Document]]:
+        """What pages refer to by names that change with the bytes, so that caches may keep it for ever."""
+        for stem, suffix, media_type in (("style", "css", "text/css; charset=utf-8"), ("icon", "svg", "image/svg+xml")):
+            text = self._templates.text(f"pages/{stem}.{suffix}")
+            path = f"/{stem}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.{suffix}"
+            yield stem, path, self.document(path, text, media_type, cache_control=_FOR_EVER, headers=_SAFE[:1])
+
+    def _gzip(self, body: bytes) -> bytes:
+        compressed = gzip.compress(body, 6, mtime=0) if self._site.compress else b""
+        return compressed if len(compressed) < len(body) else b""
+
+
+def _page_path(session: Session) -> str:
+    return f"/sessions/{session.id}"
+
+
+def _event_path(session: Session) -> str:
+    return f"/sessions/{session.id}.ics"
+
+
+def _head(seminar: Seminar) -> Seminar:
+    return replace(seminar, sessions=())
+
+
+def _filed(name: str) -> Headers:
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    return (("Content-Disposition", f'inline; filename="{safe}.ics"'), *_SAFE[:1])
+
+
+def _whole(
+    seminar: Seminar, shown: Mapping[str, Shown], site: Site, now: datetime, press: _Press
+) -> Iterator[tuple[str, Document]]:
+    """The whole seminar for programs, and what their robots may read."""
+    text = feed.render(seminar, now=now, base_url=site.base_url)
+    calendar = press.document("/calendar.ics", text, _ICALENDAR, headers=_filed(seminar.id))
+    yield "/calendar.ics", calendar
+    yield f"/{seminar.id}.ics", calendar
+    head = json.dumps(talks.as_json(_head(seminar))["seminar"], ensure_ascii=False)
+    listed = ",\n".join(one.listed for one in shown.values())
+    programs = f'{{"seminar": {head}, "sessions": [\n{listed}\n], "warnings": []}}\n'
+    yield "/talks.json", press.document("/talks.json", programs, "application/json", headers=_SAFE[:1])
+    # No word of the feed here: Google refuses a calendar that its robots may not read.
+    robots = "User-agent: *\nDisallow: /unsubscribe/\n"
+    yield "/robots.txt", press.document("/robots.txt", robots, "text/plain; charset=utf-8")
+
+
+def _pages(seminar: Seminar, site: Site, now: datetime, press: _Press) -> Iterator[tuple[tuple[str, str], Document]]:
+    """The landing page, and those that answer for something done or gone wrong, in every language."""
+    schedule = _schedule(seminar, site, now)
+    for language in LANGUAGES:
+        yield ("/", language), press.page("/", "index", language, _MINUTES, path="/", **schedule)
+        for name in DIALOGUES:
+            yield (name, language), press.page(name, name, language)
+        for name in PROBLEMS:
+            yield (name, language), press.page(name, "problem", language, problem=name)
+
+
+def _key(name: str, language: str) -> str:
+    return f"{name}?lang={language}"
+
+
+def _schedule(seminar: Seminar, site: Site, now: datetime) -> dict[str, Any]:
+    """What the landing page tells: its sessions, parted by the clock, and where they come as a calendar."""
+    zone = ZoneInfo(seminar.timezone)
+    feed_url = f"{site.base_url}/{quote(seminar.id)}.ics"
+    coming = seminar.next_session(now)
+    return {
+        "coming": coming,
+        "is_on": coming is not None and coming.start <= now,
+        "days": (coming.start.astimezone(zone).date() - now.astimezone(zone).date()).days if coming else 0,
+        "upcoming": [s for s in seminar.sessions if s.end > now and s is not coming][:UPCOMING],
+        "feed_url": feed_url,
+        "webcal_url": re.sub("^https?:", "webcal:", feed_url),
+        "past": [s for s in reversed(seminar.sessions) if s.end <= now and not s.is_cancelled][:PAST],
+    }
+
+
+def _next_change(seminar: Seminar, now: datetime) -> datetime:
+    """The next start or end of a session, and midnight at the latest, when "tomorrow" becomes "today"."""
+    zone = ZoneInfo(seminar.timezone)
+    midnight = datetime.combine(now.astimezone(zone).date() + timedelta(days=1), time(), zone)
+    turns = (at for s in seminar.sessions for at in (s.start, s.end) if at > now)
+    return min((midnight, *turns)).astimezone(UTC)
+
+
+def _language(site: Site, query: str, headers: Mapping[str, str]) -> str:
+    """The language that the address asks for, else the reader's program, else the site's own."""
+    asked = parse_qs(query).get("lang", [])
+    weights = _weights(headers.get("accept-language", ""))
+    wanted = [tag.partition("-")[0] for tag in sorted(weights, key=lambda tag: -weights[tag]) if weights[tag]]
+    return next((language for language in (*asked, *wanted) if language in LANGUAGES), site.language)
+
+
+def _weights(header: str) -> dict[str, float]:
+    """What a header like Accept-Encoding names, in lower case, with each one's weight (RFC 9110 section 12.4.2)."""
+    items = (item.split(";") for item in header.lower().replace(" ", "").split(",") if item)
+    return {name: _weight(parameters) for name, *parameters in items}
+
+
+def _weight(parameters: list[str]) -> float:
+    weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+    return float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0
+
+
+def _negotiate(document: Document, method: str, headers: Mapping[str, str]) -> Response:
+    zipped = bool(document.compressed) and _takes_gzip(headers.get("accept-encoding", ""))
+    etag, body = (document.compressed_etag, document.compressed) if zipped else (document.etag, document.body)
+    validators = (
+        ("ETag", etag),
+        ("Last-Modified", format_datetime(document.modified, usegmt=True)),
+        ("Cache-Control", document.cache_control),
+        *((("Vary", vary),) if (vary := _vary(document)) else ()),
+    )
+    if _is_known(document, etag, headers):
+        return Response(304, validators)
+    encoding = (("Content-Encoding", "gzip"),) if zipped else ()
+    return Response(200, (*_described(document, body), *encoding, *validators), b"" if method == "HEAD" else body)
+
+
+def _described(document: Document, body: bytes) -> Headers:
+    return (("Content-Type", document.media_type), ("Content-Length", str(len(body))), *document.headers)
+
+
+def _vary(document: Document) -> str:
+    by_encoding = ["Accept-Encoding"] if document.compressed else []
+    by_language = ["Accept-Language"] if any(name == "Content-Language" for name, _ in document.headers) else []
+    return ", ".join(by_encoding + by_language)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    weights = _weights(accepted)
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def _is_known(document: Document, etag: str, headers: Mapping[str, str]) -> bool:
+    """Whether the asker has these bytes. Tags go before times, and are compared weakly (RFC 9110 section 13.1.2)."""
+    tags = headers.get("if-none-match")
+    if tags is not None:
+        return tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags)
+    try:
+        since = parsedate_to_datetime(headers.get("if-modified-since", ""))
+    except (ValueError, OverflowError):
+        return False
+    # A date that claims no zone at all (-0000) is UTC all the same.
+    return document.modified <= (since if since.tzinfo else since.replace(tzinfo=UTC))
