@@ -1,0 +1,409 @@
+"""A day in the daemon's life: start, wake, reconcile, send, reload, stop; the only conductor.
+
+Nothing is planned ahead. At every wake-up `_reconcile` derives anew what is due from the talk list, the rules, the
+ledger and the clock, and settles it in the ledger; the dispatcher's senders claim from the ledger what is owed.
+APScheduler only wakes it, and a heartbeat of its own does the same should APScheduler fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from notifier import clock, control, desk, files, intake, notices, pages, revisions, systemd, talks, wiring
+from notifier.config import Config
+from notifier.control import Request
+from notifier.dispatch import Dispatcher
+from notifier.errors import NotifierError, Problem
+from notifier.intake import Accepted
+from notifier.messages import Composer, Message, trouble
+from notifier.notices import Decision, Verdict
+from notifier.pages import Snapshot
+from notifier.server import Server
+from notifier.stores import Claim
+from notifier.subscribers import State, Subscriber, read_token
+from notifier.talks import Audience, Seminar, Session
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = timedelta(seconds=10)
+OVERSLEPT = timedelta(seconds=60)
+LAST_DAY = timedelta(hours=24)  # mail so close to the start may show the join fields of reminders
+TROUBLE_EVERY = timedelta(hours=1)
+
+
+class Daemon:
+    """One seminar's daemon. `run` returns after a clean stop; everything that it holds is then released."""
+
+    def __init__(self, config: Config, *, now: Callable[[], datetime] = clock.now) -> None:
+        self._config = config
+        self._now = now
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        self._accepted: Accepted | None = None
+        self._snapshot: Snapshot | None = None
+        self._server: Server | None = None
+        self._decisions: tuple[Decision, ...] = ()
+        self._problems: tuple[Problem, ...] = ()
+        self._doubt = ""
+        self._told_trouble: dict[str, datetime] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._reconciled = clock.since_boot()
+
+    async def run(self) -> None:
+        """Lives until SIGTERM, SIGINT or `stop`.
+
+        Raises:
+            StoreLocked: another daemon holds the store.
+            NotifierError: there is no list that could be published, or a template or an address cannot be used.
+        """
+        async with AsyncExitStack() as held:
+            await self._start(held)
+            systemd.tell("READY=1", f"STATUS={self._next_words()}")
+            log.info("started pid=%d at=%s %s", os.getpid(), self._config.server.base_url, self._next_words())
+            await self._stop.wait()
+            systemd.tell("STOPPING=1")
+            log.info("stopping")
+        log.info("stopped")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it answers, once it does."""
+        return self._server.addresses if self._server else ()
+
+    @property
+    def accepted_at(self) -> datetime | None:
+        """When the list that is published was taken."""
+        return self._accepted.at if self._accepted else None
+
+    def wake(self) -> None:
+        """Has it look at the clock, the list and the ledger now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ends `run`: messages on the wire end first, for at most `dispatch.GRACE`."""
+        self._stop.set()
+
+    # --- start and stop: what is entered last is left first ---
+
+    async def _start(self, held: AsyncExitStack) -> None:
+        self._started = self._now()
+        await self._open_ledger(held)
+        self._load_templates()
+        self._dispatcher = Dispatcher(
+            self._store, wiring.transport(self._config), self._compose, self._now, wiring.senders(self._config)
+        )
+        held.push_async_callback(self._dispatcher.stop)
+        await self._first_list()
+        await self._open_doors(held)
+        self._dispatcher.start()
+        self._start_waking(held)
+
+    async def _open_ledger(self, held: AsyncExitStack) -> None:
+        path = self._config.store.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held.enter_context(files.lock(wiring.lock_path(path)))
+        self._store = await wiring.open_store(self._config)
+        held.push_async_callback(self._store.close)
+        await self._store.begin(self._started, notices.rule_names(self._config.notices.rules))
+        self._documents = await self._store.documents()
+        self._link_key = await self._store.fact("link_key") or secrets.token_urlsafe(32)
+        await self._store.note({"link_key": self._link_key})
+        high_water = await self._store.fact("high_water")
+        self._guard = clock.Guard(datetime.fromisoformat(high_water) if high_water else self._started)
+
+    async def _first_list(self) -> None:
+        """Publishes the list as it is now or, where that cannot be used, as it was last accepted."""
+        self._accepted = await self._store.accepted()
+        self._watched = wiring.watched(self._config)
+        try:
+            # What is on the list at the first start was there before it: nothing that was due earlier is sent.
+            await self._take(await self._watched.read(), self._started)
+        except NotifierError as error:
+            if self._accepted is None:
+                raise
+            self._refuse(error)
+            await self._publish()
+
+    async def _open_doors(self, held: AsyncExitStack) -> None:
+        assert self._snapshot is not None
+        self._server = Server(self._config.server.listen, self._snapshot, self)
+        await self._server.start()
+        held.push_async_callback(self._server.stop)
+        path = control.socket_path(self._config.store.path)
+        door = await control.serve(path, self._answer)
+        held.callback(path.unlink, missing_ok=True)
+        held.callback(door.close)
+
+    def _start_waking(self, held: AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        for number, act in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self._hang_up)):
+            with suppress(NotImplementedError, RuntimeError):  # not on Windows, and not outside the main thread
+                loop.add_signal_handler(number, act)
+                held.callback(loop.remove_signal_handler, number)
+        tick = self._config.notices.tick.total_seconds()
+        self._scheduler.add_job(self._wake.set, IntervalTrigger(seconds=tick, timezone=UTC), id="tick")
+        self._scheduler.start()
+        held.callback(self._scheduler.shutdown)
+        held.push_async_callback(self._end_tasks)
+        self._spawn(self._reconciler())
+        self._spawn(self._heart())
+        self._wake.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks.add(task := asyncio.create_task(work))
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- wake ---
+
+    async def _reconciler(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._reconcile()
+            except Exception:
+                # Whatever it was, what is owed stays owed in the ledger, and the next tick derives it anew.
+                log.exception("reconciling failed; trying again at the next tick")
+
+    async def _heart(self) -> None:
+        """Wakes the reconciler when the scheduler does not, and tells the service manager only what is true."""
+        while True:
+            await asyncio.sleep(HEARTBEAT.total_seconds())
+            asleep = clock.since_boot() - self._reconciled
+            if asleep > OVERSLEPT:
+                log.error("nothing was reconciled for %d s; waking up without the scheduler", asleep.total_seconds())
+                self._wake.set()
+            else:
+                systemd.tell("WATCHDOG=1", f"STATUS={self._next_words()}")
+
+    # --- reconcile ---
+
+    async def _reconcile(self) -> None:
+        now = self._now()
+        await self._look_at_list(now)
+        if self._snapshot is None or now >= self._snapshot.until:
+            await self._publish()
+        self._doubt = self._guard.observe(now, clock.since_boot())
+        self._dispatcher.hold = self._doubt or await self._store.fact("hold")
+        if self._dispatcher.hold:
+            log.warning("nothing is sent: %s", self._dispatcher.hold)
+        if not self._doubt:
+            await self._settle(now)
+            await self._store.expire(now)
+            await self._store.note({"high_water": self._guard.high_water.isoformat()})
+        self._dispatcher.wake()
+        self._reconciled = clock.since_boot()
+
+    async def _settle(self, now: datetime) -> None:
+        """Opens what is due, settles what no longer can be, and sets the alarm for what comes next."""
+        facts = await self._store.facts()
+        self._decisions = notices.decide(self._seminar, self._config.notices.rules, facts, now)
+        self._dispatcher.paused = frozenset(
+            d.notice.session_id for d in self._decisions if d.before is not None and d.verdict is Verdict.WAITING
+        )
+        actions = [d for d in self._decisions if d.verdict not in (Verdict.WAITING, Verdict.DONE)]
+        for session_id, decisions in groupby(sorted(actions, key=_session_id), _session_id):
+            session = self._seminar.session(session_id)
+            assert session is not None
+            await self._settle_session(session, list(decisions), now)
+        due = notices.next_due(self._decisions, now)
+        if due is not None:
+            # By the scheduler's own clock, should that be another one than ours.
+            alarm = DateTrigger(clock.now() + (due - now))
+            self._scheduler.add_job(self._wake.set, alarm, id="due", replace_existing=True)
+
+    async def _settle_session(self, session: Session, decisions: list[Decision], now: datetime) -> None:
+        reached = await self._store.settle(decisions, session, now)
+        for decision, people in zip(decisions, reached, strict=True):
+            key = "/".join(map(str, decision.notice.key))
+            log.info("%s notice=%s people=%d because=%r", decision.verdict, key, people, decision.reason)
+            if decision.verdict is Verdict.EXPIRED:
+                problem = Problem(f"{key} was never sent: {decision.reason}", "see notifier status")
+                self._tell_trouble("A notice expired", (problem,))
+
+    # --- the talk list ---
+
+    async def _look_at_list(self, now: datetime) -> None:
+        """Takes the list if it changed; a list that cannot be used changes nothing but what is told of it."""
+        try:
+            data = await self._watched.poll(now)
+            if data is not None:
+                await self._take(data, now)
+        except NotifierError as error:
+            self._refuse(error)
+
+    async def _take(self, data: bytes, now: datetime, *, allow_removals: bool = False) -> str:
+        """Publishes the list in these bytes; returns what changed, in words. Raises NotifierError if it is refused."""
+        async with self._taking:
+            taken = await asyncio.to_thread(
+                intake.take,
+                data,
+                self._config.context,
+                form=self._config.format,
+                previous=self._accepted,
+                identities=await self._store.identities(),
+                domain=wiring.domain(self._config),
+                now=now,
+                allow_removals=allow_removals,
+            )
+            old = self._accepted.seminar if self._accepted else None
+            changed = revisions.summary(revisions.diff(old, taken.accepted.seminar))
+            await self._store.accept(taken.accepted, taken.identities)
+            self._accepted, self._problems = taken.accepted, ()
+            log.info("accepted the talk list: %s; %d doubts", changed, len(taken.warnings))
+            await self._publish()
+            return changed
+
+    def _refuse(self, error: NotifierError) -> None:
+        self._problems = error.problems
+        for problem in error.problems:
+            log.error("the talk list was refused, the last good one stays: %s", problem)
+        self._tell_trouble("The talk list was refused; the last good one stays published", error.problems)
+
+    @property
+    def _seminar(self) -> Seminar:
+        assert self._accepted is not None
+        return self._accepted.seminar
+
+    def _hang_up(self) -> None:
+        async def reload() -> None:
+            with suppress(NotifierError):  # it was told of already
+                await self.reload()
+
+        self._spawn(reload())
+
+    async def reload(self, *, allow_removals: bool = False) -> str:
+        """Reads templates and list now and says what changed. What cannot be used is refused, and the old one stays."""
+        systemd.tell("RELOADING=1", f"MONOTONIC_USEC={int(clock.since_boot().total_seconds() * 1e6)}")
+        try:
+            self._load_templates()
+            return await self._take(await self._watched.read(), self._now(), allow_removals=allow_removals)
+        except NotifierError as error:
+            self._refuse(error)
+            raise
+        finally:
+            systemd.tell("READY=1")
+            self._wake.set()
+
+    def _load_templates(self) -> None:
+        self._mail_templates, self._page_templates = (
+            wiring.mail_templates(self._config),
+            wiring.page_templates(self._config),
+        )
+
+    # --- pages and mail ---
+
+    async def _publish(self) -> None:
+        """Renders everything anew, off the loop, and swaps it in; what fails to render leaves the old in place."""
+        snapshot = await asyncio.to_thread(
+            pages.build,
+            self._seminar,
+            self._page_templates,
+            wiring.page_site(self._config),
+            now=self._now(),
+            previous=self._snapshot,
+            modified=self._documents,
+        )
+        fresh = {name: at for name, at in snapshot.modified.items() if self._documents.get(name) != at}
+        await self._store.publish(fresh)
+        self._documents |= fresh
+        self._snapshot = snapshot
+        self._composer = Composer(wiring.mail_site(self._config, self._seminar, self._link_key), self._mail_templates)
+        if self._server is not None:
+            self._server.snapshot = snapshot
+
+    def _compose(self, claim: Claim) -> Message | None:
+        session = self._seminar.session(claim.notice.session_id)
+        if session is None or notices.is_stale(claim.session, session):
+            return None
+        levels = self._config.visibility.levels
+        audience = Audience.REMINDER if session.start - self._now() <= LAST_DAY else Audience.SUBSCRIBERS
+        before = talks.shown_to(audience, claim.before, levels) if claim.before else None
+        shown = talks.shown_to(audience, session, levels)
+        return self._composer.compose(claim.notice, shown, claim.subscriber, date=claim.opened_at, before=before)
+
+    def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:
+        """Mails the organisers what is wrong, at most once an hour for one cause."""
+        now = self._now()
+        last = self._told_trouble.get(subject)
+        if self._accepted is None or (last is not None and now - last < TROUBLE_EVERY):
+            return
+        self._told_trouble[subject] = now
+        site = wiring.mail_site(self._config, self._seminar, self._link_key)
+        for address in self._config.mail.organisers:
+            self._dispatcher.send_aside(trouble(site, address, subject, tuple(problems), date=now))
+
+    # --- what people ask: the command line, and readers through the server ---
+
+    async def _answer(self, request: Request) -> dict[str, Any]:
+        match request["do"]:
+            case "ping":
+                return {"pid": os.getpid()}
+            case "status":
+                return {"pid": os.getpid(), "since": self._started.isoformat(), "trouble": self.trouble()}
+            case "reload":
+                return {"changed": await self.reload(allow_removals=request["accept_removals"])}
+            case _:
+                answer = await desk.perform(self._store, request, self._now())
+                self._wake.set()
+                return answer
+
+    def trouble(self) -> dict[str, str]:
+        """What needs a person, by cause."""
+        causes = {
+            "talk list": "; ".join(map(str, self._problems)),
+            "mail": self._dispatcher.trouble,
+            "clock": self._doubt,
+        }
+        return {cause: words for cause, words in causes.items() if words}
+
+    async def unsubscribe(self, token: str) -> Subscriber | None:
+        """Ends all mail to the one to whom this link was given. Raises TokenError."""
+        return await self._set_state(token, State.UNSUBSCRIBED)
+
+    async def resubscribe(self, token: str) -> Subscriber | None:
+        """Takes an unsubscription by this link back. Raises TokenError."""
+        return await self._set_state(token, State.CONFIRMED)
+
+    async def _set_state(self, token: str, state: State) -> Subscriber | None:
+        subscriber_id = read_token(wiring.UNSUBSCRIBE, token, self._link_key)
+        return await self._store.set_state(subscriber_id, state, self._now())
+
+    async def health(self) -> Mapping[str, str]:
+        """What is wrong with the list, the store, the clock and the mail; "" for what is well."""
+        try:
+            await self._store.note({"probed": self._now().isoformat()})
+            store = ""
+        except Exception as error:
+            store = str(error)
+        return {"talk list": "", "store": store, "mail": "", "clock": "", **self.trouble()}
+
+    def _next_words(self) -> str:
+        due = notices.next_due(self._decisions, self._now())
+        return f"next notice {due:%Y-%m-%d %H:%MZ}" if due else "no notice is waiting"
+
+
+def _session_id(decision: Decision) -> str:
+    return decision.notice.session_id

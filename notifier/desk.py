@@ -1,0 +1,62 @@
+"""What a person may do to the ledger, by name: the same through a running daemon as at the store itself."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from notifier.control import Request
+from notifier.errors import NotifierError, Problem
+from notifier.stores import Store
+from notifier.subscribers import State, Subscriber
+
+
+async def perform(store: Store, request: Request, now: datetime) -> dict[str, Any]:
+    """Does what `request["do"]` names and returns what came of it. Raises NotifierError where it cannot be done."""
+    match request["do"]:
+        case "subscribe":
+            are_new = await store.subscribe([_read(one) for one in request["subscribers"]], now)
+            return {"added": sum(are_new), "updated": len(are_new) - sum(are_new)}
+        case "unsubscribe":
+            return await _unsubscribe(store, request["address"], now)
+        case "hold":
+            await store.note({"hold": request["reason"] or "a person asked for it"})
+            return {}
+        case "release":
+            await store.note({"hold": ""})
+            return {}
+        case unknown:
+            raise NotifierError(f"the daemon does not know '{unknown}'; it may be of another version: restart it")
+
+
+async def _unsubscribe(store: Store, address: str, now: datetime) -> dict[str, Any]:
+    found = await store.subscriber(address)
+    if found is None:
+        raise NotifierError(Problem(f"'{address}' is no subscriber", "see notifier subscribers list"))
+    await store.set_state(found.id, State.UNSUBSCRIBED, now)
+    return {"address": found.address}
+
+
+def written(one: Subscriber) -> dict[str, Any]:
+    """The subscriber as a request carries it."""
+    leads = None if one.leads is None else [lead.total_seconds() for lead in one.leads]
+    return {
+        "address": one.address,
+        "name": one.name,
+        "language": one.language,
+        "timezone": one.timezone,
+        "leads": leads,
+        "state": one.state,
+    }
+
+
+def _read(values: dict[str, Any]) -> Subscriber:
+    leads = values["leads"]
+    return Subscriber(
+        values["address"],
+        values["name"],
+        values["language"],
+        values["timezone"],
+        None if leads is None else tuple(timedelta(seconds=s) for s in leads),
+        State(values["state"]),
+    )

@@ -1,0 +1,346 @@
+"""What a person asks that changes nothing: what is published, what would change, what goes out, and why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from notifier import control, feed, files, intake, notices, revisions, talklists, talks, wiring
+from notifier.config import Config
+from notifier.errors import NotifierError, Problem, TalkListError
+from notifier.intake import Accepted, Intake
+from notifier.notices import Decision, Facts, Kind, Notice, Rules, Verdict
+from notifier.revisions import Change
+from notifier.stores import DeliveryState, Store
+from notifier.subscribers import Subscriber, normalised_address
+from notifier.talklists import Context
+from notifier.talks import Audience, Seminar, Session
+
+if TYPE_CHECKING:
+    from notifier.mailer import Outcome
+    from notifier.messages import Message
+
+
+@asynccontextmanager
+async def reading(config: Config) -> AsyncIterator[Store | None]:
+    """The ledger, only to read, also beside a running daemon; None where there is none yet."""
+    if not config.store.path.exists():
+        yield None
+        return
+    store = await wiring.open_store(config, read_only=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+# --- the talk list ---------------------------------------------------------------------------------------------------
+
+
+async def taken(
+    config: Config, source: str | None = None, *, allow_removals: bool = False
+) -> tuple[Intake, Accepted | None]:
+    """The list at the source, or at the settings' own, as it would be taken now, with the one accepted before.
+
+    Nothing is written. The time that new revisions carry is the list's own, so that two looks give the same.
+
+    Raises NotifierError where the list would be refused.
+    """
+    data, edited = await _read(source or config.talks)
+    async with reading(config) as store:
+        previous = await store.accepted() if store else None
+        identities = await store.identities() if store else {}
+    intaken = intake.take(
+        data,
+        replace(config.context, source=source or config.talks),
+        form=config.format if source is None else "",
+        previous=previous,
+        identities=identities,
+        domain=wiring.domain(config),
+        now=edited,
+        allow_removals=allow_removals,
+    )
+    return intaken, previous
+
+
+async def _read(source: str) -> tuple[bytes, datetime]:
+    if files.is_page(source):
+        return await files.fetch(source), datetime.fromtimestamp(0, UTC)
+    data = files.read(source)
+    edited = Path(source).stat().st_mtime if Path(source).is_file() else 0
+    return data, datetime.fromtimestamp(int(edited), UTC)
+
+
+async def published(config: Config) -> tuple[Accepted, tuple[Problem, ...]]:
+    """What is published while a daemon runs, else what would be; and why the list is not, where it is refused.
+
+    Raises NotifierError where nothing was ever accepted and the list cannot be.
+    """
+    if await control.call(control.socket_path(config.store.path), {"do": "ping"}) is not None:
+        async with reading(config) as store:
+            if store and (accepted := await store.accepted()):
+                return accepted, ()
+    try:
+        intaken, _ = await taken(config)
+    except NotifierError as error:
+        async with reading(config) as store:
+            accepted = await store.accepted() if store else None
+        if accepted is None:
+            raise
+        return accepted, error.problems
+    return intaken.accepted, ()
+
+
+async def compared(config: Config, source: str | None) -> tuple[tuple[Change, ...], tuple[Problem, ...]]:
+    """What would change if this list were loaded, and why it would be refused, if it would."""
+    refusal: tuple[Problem, ...] = ()
+    try:
+        await taken(config, source)
+    except TalkListError as error:
+        refusal = error.problems
+    try:
+        new, previous = await taken(config, source, allow_removals=True)
+    except TalkListError:
+        return (), refusal
+    if previous is None and source is not None:
+        previous = (await taken(config))[0].accepted
+        recognised, _ = revisions.recognise(previous.seminar, new.accepted.seminar, has_ids=False)
+        return revisions.diff(previous.seminar, recognised), refusal
+    return revisions.diff(previous.seminar if previous else None, new.accepted.seminar), refusal
+
+
+async def imported(source: str, form: str, timezone: str, known: Path | None) -> tuple[Seminar, tuple[Problem, ...]]:
+    """The seminar at this source; its sessions keep the ids that the list in `known` gave them, where there is one."""
+    data = await files.fetch(source) if files.is_page(source) else files.read(source)
+    context = Context(timezone=timezone, source=source)
+    found = talklists.read(data, context, form)
+    old = None
+    if known is not None and known.exists():
+        old = talklists.read(files.read(known), replace(context, source=str(known))).seminar
+    seminar, doubts = revisions.recognise(old, found.seminar, has_ids=found.has_ids)
+    lost = revisions.vanished(old, seminar) if old else ()
+    return seminar, (*found.warnings, *doubts, *(replace(p, advice="it is not in the new list") for p in lost))
+
+
+def public_feed(config: Config, seminar: Seminar, now: datetime) -> bytes:
+    """The public calendar feed, the same bytes that the server gives."""
+    return feed.render(
+        talks.shown(Audience.PUBLIC, seminar, config.visibility.levels), now=now, base_url=config.server.base_url
+    )
+
+
+async def list_warnings(config: Config) -> tuple[Problem, ...]:
+    """What is doubtful in the talk list. Raises NotifierError with all that is wrong with it."""
+    intaken, _ = await taken(config)
+    return intaken.warnings
+
+
+# --- notices ---------------------------------------------------------------------------------------------------------
+
+
+async def planned(config: Config, seminar: Seminar, at: datetime, ahead: timedelta) -> list[tuple[Decision, int]]:
+    """Every notice of the time from `at` on with its verdict, and how many people it would reach."""
+    async with reading(config) as store:
+        facts = await store.facts() if store else Facts(at)
+        if at < facts.baseline:
+            facts = Facts(at, leads=facts.leads)  # as if the daemon had been started then
+        decisions = [
+            d
+            for d in notices.decide(seminar, config.notices.rules, facts, at)
+            if d.notice.due <= at + ahead
+            and (d.verdict in (Verdict.WAITING, Verdict.OPEN) or _is_ahead(d, seminar, at))
+        ]
+        people = await store.counts([d.notice for d in decisions]) if store else [0] * len(decisions)
+    return [
+        (d, count if d.verdict in (Verdict.WAITING, Verdict.OPEN) else 0)
+        for d, count in zip(decisions, people, strict=True)
+    ]
+
+
+def _is_ahead(decision: Decision, seminar: Seminar, at: datetime) -> bool:
+    session = seminar.session(decision.notice.session_id)
+    return session is not None and session.end > at
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One line of what somebody gets or does not get, and why."""
+
+    at: datetime
+    session_id: str
+    rule: str
+    state: str
+    reason: str
+
+    def as_json(self) -> dict[str, str]:
+        """The same for programs."""
+        return {
+            "at": self.at.isoformat(),
+            "session": self.session_id,
+            "rule": self.rule,
+            "state": self.state,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What one address gets: deliveries of the past, then notices to come."""
+
+    address: str
+    state: str
+    rows: tuple[Explanation, ...]
+
+
+async def explained(config: Config, seminar: Seminar, address: str, now: datetime) -> Explained:
+    """Everything that one subscriber got, gets, and does not get. Raises NotifierError for a stranger."""
+    async with reading(config) as store:
+        one = await store.subscriber(normalised_address(address)) if store else None
+        if store is None or one is None:
+            raise NotifierError(Problem(f"'{address}' is no subscriber", "see notifier subscribers list"))
+        past = [
+            Explanation(
+                d.updated_at if d.state == DeliveryState.SENT else d.notice.due,
+                d.notice.session_id, d.notice.rule, d.state, d.reply,
+            )
+            for d in await store.deliveries(one.id)
+        ]  # fmt: skip
+        decisions = notices.decide(seminar, config.notices.rules, await store.facts(), now)
+    to_come = [_foretold(d, one, config.notices.rules) for d in decisions if d.verdict is not Verdict.DONE or d.reason]
+    return Explained(one.address, one.state, (*past, *to_come))
+
+
+def _foretold(decision: Decision, one: Subscriber, rules: Rules) -> Explanation:
+    notice = decision.notice
+    state, reason = str(decision.verdict), decision.reason
+    if decision.verdict is Verdict.DONE:
+        state = "not sent"
+    elif one.state != "confirmed":
+        state, reason = "no", f"the subscriber is {one.state}"
+    elif not _is_wanted(notice, one, rules):
+        state, reason = "no", "not one of the subscriber's lead times"
+    elif decision.verdict is Verdict.WAITING:
+        state, reason = "to come", reason or "it is not due yet"
+    elif decision.verdict is Verdict.OPEN:
+        state, reason = "to come", "it is due now"
+    return Explanation(notice.due, notice.session_id, notice.rule, state, reason)
+
+
+def _is_wanted(notice: Notice, one: Subscriber, rules: Rules) -> bool:
+    if notice.kind is not Kind.REMINDER:
+        return True
+    return notice.lead in (rules.reminders if one.leads is None else one.leads)
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+async def composed(
+    config: Config, seminar: Seminar, session: Session, kind: str, reader: Subscriber, now: datetime
+) -> Message:
+    """The message of this kind about this session as the reader would get it, under a Message-ID of its own."""
+    from notifier.messages import Composer
+
+    async with reading(config) as store:
+        key = (await store.fact("link_key") if store else "") or "a preview"
+    lead = {"announcement": timedelta(days=7), "reminder": timedelta(days=1)}.get(kind)
+    notice = Notice(session.id, Kind(kind), f"test-{now:%Y%m%dT%H%M%S}", 0, now, session.start, lead)
+    before = replace(session, status=talks.Status.CONFIRMED)
+    if kind == "change":
+        before = replace(before, start=session.start - timedelta(days=7), end=session.end - timedelta(days=7))
+    if kind == "cancelled":
+        session = replace(session, status=talks.Status.CANCELLED)
+    composer = Composer(wiring.mail_site(config, seminar, key), wiring.mail_templates(config))
+    shown = talks.shown_to(Audience.REMINDER, session, config.visibility.levels)
+    return composer.compose(notice, shown, reader, date=now, before=before if kind in ("change", "cancelled") else None)
+
+
+async def sent_test(config: Config, message: Message) -> Outcome:
+    """What the configured transport's server answered to this message."""
+    transport = wiring.transport(config)
+
+    async def always() -> bool:
+        return True
+
+    try:
+        return await transport.send(message, always)
+    finally:
+        await transport.close()
+
+
+# --- the daemon ------------------------------------------------------------------------------------------------------
+
+
+async def status(config: Config, now: datetime) -> dict[str, Any]:
+    """What comes next, deliveries and subscribers by state, and what is wrong; from the daemon where one runs."""
+    alive = await control.call(control.socket_path(config.store.path), {"do": "status"})
+    async with reading(config) as store:
+        told = await _told(store, config, now) if store else {"subscribers": {}, "deliveries": {}, "errors": []}
+        hold = await store.fact("hold") if store else ""
+    trouble = dict(alive["trouble"]) if alive else {}
+    if hold:
+        trouble["hold"] = hold
+    if alive is None:
+        _, problems = await _published_or_problems(config)
+        if problems:
+            trouble["talk list"] = "; ".join(map(str, problems))
+    held = told["deliveries"].get("ambiguous", 0) if config.mail.on_ambiguous == "hold" else 0
+    if held:
+        trouble["ambiguous"] = f"{held} deliveries may or may not have arrived"
+    return {
+        "running": alive is not None,
+        **({"pid": alive["pid"], "since": alive["since"]} if alive else {}),
+        **told,
+        "trouble": trouble,
+        "needs_a_person": bool(trouble),
+    }
+
+
+async def _published_or_problems(config: Config) -> tuple[Accepted | None, Sequence[Problem]]:
+    try:
+        return await published(config)
+    except NotifierError as error:
+        return None, error.problems
+
+
+async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
+    accepted = await store.accepted()
+    summary = await store.summary(now)
+    documents = await store.documents()
+    coming = accepted.seminar.next_session(now) if accepted else None
+    decisions = notices.decide(accepted.seminar, config.notices.rules, await store.facts(), now) if accepted else ()
+    due = notices.next_due(decisions, now)
+    etag, modified = documents.get("/calendar.ics", ("", None))
+    waiting = next((d.notice for d in decisions if d.notice.due == due), None)
+    return {
+        "next_session": {"id": coming.id, "start": coming.start.isoformat()} if coming else None,
+        "next_notice": _said(waiting) | {"due": waiting.due.isoformat()} if waiting else None,
+        "subscribers": dict(summary.subscribers),
+        "deliveries": dict(summary.deliveries),
+        "overdue": summary.overdue,
+        "errors": [
+            _said(d.notice) | {"address": d.address, "state": str(d.state), "said": d.reply} for d in summary.errors
+        ],
+        "feed": {"etag": etag, "modified": modified.isoformat()} if modified else None,
+    }
+
+
+def _said(notice: Notice) -> dict[str, str]:
+    return {"session": notice.session_id, "rule": notice.rule}
+
+
+async def everyone(config: Config) -> list[Subscriber]:
+    """All subscribers, by address."""
+    async with reading(config) as store:
+        return await store.subscribers() if store else []
+
+
+async def template_warnings(config: Config) -> tuple[Problem, ...]:
+    """Nothing, where every template can be used. Raises TemplateError with all that is wrong with them."""
+    wiring.mail_templates(config)
+    wiring.page_templates(config)
+    return ()

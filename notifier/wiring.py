@@ -1,0 +1,173 @@
+"""The settings → the parts that the daemon and the commands are put together from."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from email.utils import getaddresses
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
+
+from notifier import config as settings
+from notifier import files, talklists
+from notifier.config import Config
+from notifier.errors import TemplateError
+from notifier.subscribers import Subscriber, token
+
+if TYPE_CHECKING:
+    from notifier import letters, messages, pages
+    from notifier.mailer import Transport
+    from notifier.stores.sqlite import SqliteStore
+    from notifier.talks import Seminar
+
+UNSUBSCRIBE = "unsubscribe"  # what the tokens of unsubscribe links are made for
+
+
+def config(path: Path) -> Config:
+    """The settings in this file, with those that the environment and secret files bring. Raises ConfigError."""
+    return settings.parse(
+        talklists.decode(files.read(path), str(path)),
+        folder=path.absolute().parent,
+        source=str(path),
+        mode=stat.S_IMODE(path.stat().st_mode),
+        environment=os.environ,
+        read_secret=lambda secret: secret.read_text(encoding="utf-8"),
+    )
+
+
+def domain(config: Config) -> str:
+    """What UIDs and Message-IDs end in: the host of the pages, which stays while servers and senders change."""
+    return urlsplit(config.server.base_url).hostname or "localhost"
+
+
+def mail_templates(config: Config) -> letters.Templates:
+    """The templates of mails. Raises TemplateError with everything that is wrong with them."""
+    from notifier import letters
+
+    templates = letters.Templates(files.shipped(), _overrides(config))
+    if problems := templates.problems():
+        raise TemplateError(problems)
+    return templates
+
+
+def page_templates(config: Config) -> pages.Templates:
+    """The templates of pages. Raises TemplateError with everything that is wrong with them."""
+    from notifier import pages
+
+    return pages.Templates(files.shipped(), _overrides(config))
+
+
+def _overrides(config: Config) -> dict[str, str]:
+    return files.overrides(config.templates.path) if config.templates.path else {}
+
+
+def page_site(config: Config) -> pages.Site:
+    """How the seminar is published."""
+    from notifier import pages
+
+    return pages.Site(config.server.base_url, levels=config.visibility.levels, compress=config.server.compress)
+
+
+def mail_site(config: Config, seminar: Seminar, link_key: str) -> messages.Site:
+    """Whose mail it is, with links signed by this key."""
+    from notifier.messages import Site
+
+    def unsubscribe_url(subscriber: Subscriber) -> str:
+        return f"{config.server.base_url}/{UNSUBSCRIBE}/{quote(token(UNSUBSCRIBE, subscriber.id, link_key))}"
+
+    mail = config.mail
+    return Site(
+        config.server.base_url,
+        domain(config),
+        _mailbox(mail.sender),
+        seminar,
+        unsubscribe_url,
+        _mailbox(mail.reply_to) if mail.reply_to else None,
+        mail.attach_calendar,
+        mail.threading,
+    )
+
+
+def _mailbox(text: str) -> messages.Mailbox:
+    from notifier.messages import Mailbox
+
+    ((name, address),) = getaddresses([text])
+    return Mailbox(name, address)
+
+
+def transport(config: Config) -> Transport:
+    """The way that mail leaves by."""
+    from notifier.mailer import MaildirTransport, SmtpSettings, SmtpTransport
+
+    if config.mail.transport == "maildir":
+        return MaildirTransport(config.mail.maildir)
+    smtp = config.smtp
+    return SmtpTransport(
+        SmtpSettings(
+            smtp.host,
+            smtp.port,
+            smtp.tls,
+            smtp.username,
+            smtp.password.get_secret_value(),
+            smtp.ca_file,
+            smtp.links,
+            timeout=smtp.timeout,
+        )
+    )
+
+
+def senders(config: Config) -> int:
+    """How many messages may be on their way at once."""
+    return config.smtp.links if config.mail.transport == "smtp" else 1
+
+
+def watched(config: Config) -> files.Watched:
+    """The talk list that the settings name."""
+    return files.Watched(config.talks, every=config.poll)
+
+
+async def open_store(config: Config, *, read_only: bool = False) -> SqliteStore:
+    """The ledger that the settings name. Raises StoreError."""
+    from notifier.stores.sqlite import SqliteStore
+
+    return await SqliteStore.open(config.store.path, resend=config.mail.on_ambiguous == "resend", read_only=read_only)
+
+
+@asynccontextmanager
+async def locked_store(config: Config) -> AsyncIterator[SqliteStore]:
+    """The ledger for ourselves alone. Raises StoreLocked while a daemon has it."""
+    path = config.store.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.lock(lock_path(path)):
+        store = await open_store(config)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+def lock_path(store: Path) -> Path:
+    """The file that stands for a store's lock."""
+    return store.with_suffix(".lock")
+
+
+def first_files(now: datetime) -> dict[str, str]:
+    """What `init` writes, by file name; the sample session is on the Saturday after the next two days."""
+    today = now.astimezone(ZoneInfo("Asia/Shanghai")).date()
+    saturday = today + timedelta(days=2 + (5 - (today.weekday() + 2)) % 7)
+    texts = files.shipped("init")
+    return {Path(name).name: text.replace("{{ next_saturday }}", saturday.isoformat()) for name, text in texts.items()}
+
+
+def sample_subscribers() -> tuple[Subscriber, ...]:
+    """Three readers of a sample: in Chinese at home, in English at home, and abroad."""
+    return (
+        Subscriber("ada@example.org", "Ada", "zh"),
+        Subscriber("bob@example.org", "Bob", "en", "Europe/Berlin", (timedelta(days=1), timedelta(minutes=15))),
+        Subscriber("carol@example.org", "Carol", "en", "America/New_York"),
+    )
