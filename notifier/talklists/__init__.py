@@ -1,0 +1,113 @@
+"""Bytes in one of many forms → a `Seminar` with warnings; each sibling module reads one form."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
+
+from notifier.errors import Problem, SourceError, TalkListError
+from notifier.talks import Seminar
+
+# In the order in which they are asked whether a text is theirs: ours first, as the one that a daemon reads at every
+# start, then the most certain, and the seminar's page last.
+FORMS = ("toml", "ics", "records", "table", "page")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a list's text leaves unsaid: whose it is and in which zone its times are."""
+
+    id: str = "seminar"
+    name: str = ""
+    timezone: str = "Asia/Shanghai"
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A talk list as it was read. `has_ids` tells whether the sessions' ids are the organiser's own words.
+
+    Where they are not, an id is only a proposal made from the date, and `revisions` recognises the sessions.
+    """
+
+    seminar: Seminar
+    warnings: tuple[Problem, ...] = field(default=())
+    has_ids: bool = False
+
+
+class Form(Protocol):
+    """What every sibling module offers."""
+
+    def fits(self, text: str) -> bool:
+        """Whether the text looks like this form; cheap, and wrong only on texts that are hardly of any form."""
+        ...
+
+    def read(self, text: str, context: Context) -> Reading:
+        """The seminar in the text. Raises TalkListError with every problem at once."""
+        ...
+
+
+def read(data: bytes, context: Context, form: str = "") -> Reading:
+    """The talk list in these bytes, in the form named or, when none is, in the form that it looks like.
+
+    Raises:
+        SourceError: the bytes are text in no known encoding.
+        TalkListError: they cannot be used; every problem at once, with its line.
+    """
+    text = decode(data, context.source)
+    name = form or next((name for name in FORMS if _form(name).fits(text)), "")
+    if not name:
+        raise TalkListError(
+            Problem(
+                "this is no talk list in a known form",
+                f"say which with --format {'|'.join(FORMS)}",
+                context.source,
+            )
+        )
+    try:
+        reading = _form(name).read(text, context)
+    except TalkListError as error:
+        raise TalkListError(p.in_source(context.source) for p in error.problems) from error
+    return replace(reading, warnings=tuple(w.in_source(context.source) for w in reading.warnings))
+
+
+def _form(name: str) -> Form:
+    # Imported by name because each form brings its own parser, and a daemon needs one of them.
+    return cast("Form", importlib.import_module(f"{__name__}.{name}"))
+
+
+def decode(data: bytes, source: str = "") -> str:
+    """The text of these bytes with LF line breaks: UTF-8, UTF-16 or GB18030, with or without a byte order mark."""
+    for encoding in _encodings(data):
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    line = data[: _first_bad(data)].count(b"\n") + 1
+    raise SourceError(Problem("the text is in no known encoding", "save it as UTF-8", source, line))
+
+
+def _encodings(data: bytes) -> Iterator[str]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield "utf-16"
+        return
+    # A NUL is in no text list: where every second byte of the start is one, the text is UTF-16 without its mark.
+    head = data[:400]
+    if head[1::2].count(0) > len(head) // 8:
+        yield "utf-16-le"
+    if head[0::2].count(0) > len(head) // 8:
+        yield "utf-16-be"
+    if b"\0" not in data:
+        yield "utf-8"
+        yield "gb18030"
+
+
+def _first_bad(data: bytes) -> int:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0

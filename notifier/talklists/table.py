@@ -1,0 +1,381 @@
+"""A table or list of talks → a `Seminar`: CSV with commas, semicolons or TABs, a Markdown table, or Markdown items.
+
+Date,Time,Speaker,Title            | 日期 | 报告人 | 题目 |       ## 2021-11-27 9:30-11:30
+2021-11-27,9:30-11:30,Ada,On …     |---|---|---|              - Speaker: Ada
+- Title: On …
+- 2021-11-27 9:30-11:30 Ada Lovelace (Oxford): On … [slides](https://…)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from notifier.errors import Problem, TalkListError
+from notifier.locations import did_you_mean
+from notifier.talklists import Context, Reading
+from notifier.talklists import _cells as cells
+from notifier.talklists import _rows as rows
+from notifier.talklists._labels import find_label
+from notifier.talklists._people import has_name_shape, people
+from notifier.talks import Seminar, clean_line, clean_text
+
+_DELIMITERS = ",;\t，；"
+_DAY = (
+    r"(?:\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}\s?日?"
+    r"|\d{1,2}(?:st|nd|rd|th)?[\s-][A-Z][a-z]{2,8}\.?,?[\s-]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
+)
+_BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}({_DAY})")
+_HEADING = re.compile(rf"^#{{1,6}} .*{_DAY}", re.MULTILINE)
+_ITEM = re.compile(rf"^ {{0,3}}(?:[-*+]|\d{{1,3}}[.)]) +[*_\[（(]{{0,3}}{_DAY}", re.MULTILINE)
+_RULE = re.compile(r"^ {0,3}\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?$", re.MULTILINE)
+# A seminar's page begins its sessions so; its archive may well be a list of days.
+_PAGE = re.compile(r"^(?:Time|Date|时间|日期|报告时间)\s*[:：]", re.MULTILINE | re.IGNORECASE)
+_HEADS = "Date/日期, Time/时间, Speaker/报告人, Affiliation/单位, Title/题目, Abstract/摘要, Slides/幻灯片, Replay/回放"
+_LATEST_HEAD = 3  # a spreadsheet may say what it is above its head
+
+
+def fits(text: str) -> bool:
+    """Whether the text is a table with a head that is known, or Markdown items or headings that begin with days."""
+    if text.lstrip().startswith("<"):
+        return False
+    if _has_markdown_table(text) or _delimiter(text):
+        return True
+    return bool(_ITEM.search(text) or _HEADING.search(text)) and not _PAGE.search(text)
+
+
+def read(text: str, context: Context) -> Reading:
+    """The seminar in the table; a row that cannot be used is left out and told of with its line.
+
+    Raises:
+        TalkListError: the table has no head that is known, or no row that can be used.
+    """
+    table = _Table()
+    if _has_markdown_table(text):
+        _read_markdown_table(text, table)
+    elif delimiter := _delimiter(text):
+        _read_delimited(text, delimiter, table)
+    else:
+        _read_items(text, table)
+    return _reading(table, context)
+
+
+@dataclass(slots=True)
+class _Table:
+    """Rows as they are found, what was doubtful on the way, and what the text calls itself."""
+
+    rows: list[rows.Row] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    name: str = ""
+
+    def warn(self, message: str, advice: str, line: int | None) -> None:
+        self.problems.append(Problem(message, advice, line=line))
+
+
+def _reading(table: _Table, context: Context) -> Reading:
+    sessions = rows.Sessions(ZoneInfo(context.timezone))
+    for row in table.rows:
+        sessions.add(row)
+    found = rows.unique(sessions.sessions())
+    problems = sorted([*table.problems, *sessions.problems], key=lambda p: p.line or 0)
+    if not found:
+        none = Problem("there is no row that can be used", f"write a head such as {_HEADS} and a row for each talk")
+        raise TalkListError((*problems, none))
+    seminar = Seminar(id=context.id, name=table.name or context.name, timezone=context.timezone, sessions=found)
+    return Reading(seminar, tuple(problems), has_ids=all(row.get("id") for row in table.rows))
+
+
+# Columns --------------------------------------------------------------------------------------------------------
+
+
+def _add_rows(heads: Sequence[str], lines: Iterable[tuple[int, Sequence[str]]], line: int, table: _Table) -> None:
+    """Adds the cells below these heads as rows. Raises TalkListError where the heads are not known."""
+    names = _names(heads, line, table)
+    for number, texts in lines:
+        if not any(map(str.strip, texts)):
+            continue
+        if len(texts) > len(names) and any(map(str.strip, texts[len(names) :])):
+            told = f"the row has {len(texts)} cells, but the head has {len(names)}: what is too many is not read"
+            table.warn(told, "put texts that hold the separator in quotes", number)
+        if len(texts) < len(names):
+            table.warn(f"the row has {len(texts)} cells, but the head has {len(names)}", "fill it up", number)
+        table.rows.append(rows.Row(_by_name(names, texts), number))
+
+
+def _names(heads: Sequence[str], line: int, table: _Table) -> list[str]:
+    names = [cells.field_of(head) for head in heads]
+    if not {"date", "time", "start"} & set(names):
+        advice = f"the first row names the columns: {_HEADS}"
+        told = f'no column is known to hold dates in the row that begins with "{clean_line(heads[0])}"'
+        raise TalkListError(Problem(told, advice, line=line))
+    for head, name in zip(heads, names, strict=True):
+        if not name and head.strip():
+            hint = did_you_mean(head.strip(), cells.FIELDS) or f"known are {_HEADS}"
+            table.warn(f'the column "{clean_line(head)}" is not known: not read', hint, line)
+    for name in sorted({name for name in names if name and names.count(name) > 1} - {"date", "time"}):
+        table.warn(f"{names.count(name)} columns say the {name}: their texts are put together", "drop one", line)
+    return names
+
+
+def _by_name(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, text in zip(names, texts, strict=False):
+        if name and text.strip():
+            separator = "; " if name in ("speakers", "affiliations") else " "
+            values[name] = separator.join(filter(None, (values.get(name, ""), clean_text(text))))
+    return values
+
+
+# Delimited text -------------------------------------------------------------------------------------------------
+
+
+def _delimiter(text: str) -> str:
+    """The separator by which the text falls into columns that are known, or that begin with a day in most rows."""
+    for line in itertools.islice(filter(str.strip, text.split("\n")), _LATEST_HEAD):
+        found = [mark for mark in _DELIMITERS if _is_head(next(csv.reader([line], delimiter=mark), []))]
+        if found:
+            return max(found, key=line.count)
+    return next((mark for mark in _DELIMITERS if _is_headless(text, mark)), "")
+
+
+def _is_head(texts: Sequence[str]) -> bool:
+    heads = [text for text in texts if text.strip()]
+    known = [name for text in heads if len(text) <= 40 and (name := cells.field_of(text))]
+    return len(known) >= 2 and len(known) * 2 >= len(heads)
+
+
+def _is_headless(text: str, mark: str) -> bool:
+    lines = [line for line in text.split("\n") if line.strip()]
+    dated = [line for line in lines if re.match(rf"\s*\"?{_DAY}[^{mark}]{{0,20}}{mark}.*{mark}", line)]
+    return len(dated) > len(lines) // 2
+
+
+def _read_delimited(text: str, delimiter: str, table: _Table) -> None:
+    numbered = _numbered(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True), table)
+    above = []
+    for line, texts in itertools.islice(numbered, _LATEST_HEAD):
+        above.append((line, texts))
+        if _is_head(texts):
+            break
+    (line, heads), *before = reversed(above) if _is_head(above[-1][1]) else above[:1]
+    for number, _ in before:
+        table.warn("this row above the head is not read", "", number)
+    _add_rows(heads, numbered, line, table)
+
+
+def _numbered(reader: Any, table: _Table) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, each with the number of its first line."""
+    before = 0
+    while True:
+        try:
+            texts = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise TalkListError(
+                Problem(f"the row cannot be read: {error}", "close its quotes", line=before + 1)
+            ) from error
+        line, before = before + 1, reader.line_num
+        if before - line > 100:
+            table.warn(f"a cell goes on for {before - line} lines", "close its quotes, if that is not meant", line)
+        if any(map(str.strip, texts)):
+            yield line, texts
+
+
+# Markdown -------------------------------------------------------------------------------------------------------
+
+
+def _has_markdown_table(text: str) -> bool:
+    return "|" in text and _RULE.search(text) is not None and "table_open" in {t.type for t in _tokens(text)}
+
+
+def _tokens(text: str) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(text)
+
+
+def _line(token: Token) -> int:
+    return token.map[0] + 1 if token.map else 0
+
+
+def _read_markdown_table(text: str, table: _Table) -> None:
+    tokens, source = _tokens(text), text.split("\n")
+    table.name = _title(tokens)
+    grid: list[tuple[int, list[str]]] = []
+    for before, token in itertools.pairwise(tokens):
+        if token.type == "table_close":
+            (line, heads), *below = grid
+            _add_rows(heads, [(n, _ragged(texts, source[n - 1])) for n, texts in below], line, table)
+            grid = []
+        elif token.type == "tr_open":
+            grid.append((_line(token), []))
+        elif token.type == "inline" and before.type in ("th_open", "td_open"):
+            grid[-1][1].append(_plain(token))
+        elif token.type == "inline" and before.type == "paragraph_open":
+            table.warn("this text beside the table is not read", "", _line(token))
+
+
+def _ragged(texts: list[str], source: str) -> list[str]:
+    """The cells as many as were written: Markdown drops those beyond the head, and fills up the others."""
+    written = re.split(r"(?<!\\)\|", source.strip().removeprefix("|").removesuffix("|"))
+    return texts[: len(written)] + written[len(texts) :]
+
+
+def _title(tokens: Sequence[Token]) -> str:
+    """The first heading, where it is no session's."""
+    pairs = itertools.pairwise(tokens)
+    found = next((_plain(token) for before, token in pairs if before.type == "heading_open"), "")
+    return "" if re.search(_DAY, found) else clean_line(found)
+
+
+def _plain(token: Token) -> str:
+    """The words of a line as people see them, with the links still as `[words](target)`."""
+    pieces: list[str] = []
+    targets: list[tuple[int, str]] = []
+    for part in token.children or ():
+        if part.type == "link_open":
+            targets.append((len(pieces), str(part.attrs.get("href", ""))))
+        elif part.type == "link_close":
+            start, target = targets.pop()
+            words = "".join(pieces[start:])
+            pieces[start:] = [target if words == target else f"[{words}]({target})"]
+        elif part.type in ("softbreak", "hardbreak") or re.fullmatch(r"<br\s*/?>", part.content, re.IGNORECASE):
+            pieces.append("\n")
+        elif part.type in ("text", "code_inline"):
+            pieces.append(part.content)
+    return "".join(pieces)
+
+
+# Markdown items -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Day:
+    """What stands under one day: the session's own fields, and its talks, each with the line where it begins."""
+
+    line: int
+    level: int
+    values: dict[str, str]
+    talks: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    prose: str = ""
+
+
+def _read_items(text: str, table: _Table) -> None:
+    tokens = _tokens(text)
+    table.name = _title(tokens)
+    day: _Day | None = None
+    for line, level, words in _lines(tokens):
+        opens = _BEGINS_WITH_DAY.match(words) or (level and re.search(_DAY, words))
+        if opens or (day and 0 < level <= day.level):
+            _close(day, table)
+            day = _opened(line, level, words) if opens else None
+        elif day:
+            _take(day, line, words, table)
+        elif words != table.name:
+            table.warn("this text stands under no day: not read", "begin it with a day such as 2021-11-27", line)
+    _close(day, table)
+
+
+def _lines(tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
+    """Every line of the text with its number and the level of its heading, 0 for one that is none."""
+    for before, token in itertools.pairwise(tokens):
+        if token.type != "inline":
+            continue
+        level = int(before.tag[1:]) if before.type == "heading_open" else 0
+        for offset, words in enumerate(_plain(token).split("\n")):
+            if words.strip():
+                yield _line(token) + offset, level, words.strip()
+
+
+def _opened(line: int, level: int, words: str) -> _Day:
+    when, rest = _parted(words)
+    day = _Day(line, level or 7, {"time": when})
+    if rest:
+        day.talks.append((line, _who_and_what(rest)))
+    return day
+
+
+def _parted(words: str) -> tuple[str, str]:
+    """The longest beginning that is nothing but a time, and what follows it."""
+    pieces = words.split(" ")
+    for count in range(min(len(pieces), 14), 0, -1):
+        when = " ".join(pieces[:count]).rstrip(" :：,，|—–-")
+        try:
+            told = cells.parse_when(when)
+        except ValueError:
+            continue
+        if told.day and not told.rest:
+            return when, " ".join(pieces[count:]).strip(" :：,，|—–-")
+    found = re.search(_DAY, words)
+    when, rest = (found[0], words[found.end() :]) if found else (words, "")
+    hours = re.match(r"\D{0,4}\d{1,2}[:：]\d\d(?:\s*[-–—~～至到]\s*\d{1,2}[:：]\d\d)?", rest)
+    if hours:
+        when, rest = f"{when} {hours[0]}", rest[hours.end() :]
+    return when, rest.strip(" :：,，|—–-")
+
+
+def _take(day: _Day, line: int, words: str, table: _Table) -> None:
+    label = find_label(words)
+    name = cells.field_of(label.words) if label and label.is_firm else ""
+    if label and name in cells.TOLD_OF_TALKS:
+        if not day.talks or (name in day.talks[-1][1] and name in ("speakers", "title")):
+            day.talks.append((line, {}))
+        values = day.talks[-1][1]
+        values[name] = "\n".join(filter(None, (values.get(name, ""), label.value)))
+        day.prose = name if name in cells.PROSE else ""
+    elif label and name:
+        day.values[name] = " ".join(filter(None, (day.values.get(name, ""), label.value)))
+        day.prose = ""
+    elif day.prose:
+        day.talks[-1][1][day.prose] += f"\n\n{words}"
+    else:
+        _take_unlabelled(day, line, words, table)
+
+
+def _take_unlabelled(day: _Day, line: int, words: str, table: _Table) -> None:
+    talk = _who_and_what(words)
+    links = cells.links_in(words)
+    if links and not cells.without_links(words) and day.talks:
+        values = day.talks[-1][1]
+        values["title"] = f"{values.get('title', '')} {words}"
+    elif "speakers" in talk or not day.talks:
+        day.talks.append((line, talk))
+    else:
+        # Not quoted: it may well be a passcode.
+        table.warn("this is neither a talk nor a field of one: not read", "write Speaker: … and Title: …", line)
+
+
+_FORMS = (
+    re.compile(r"(?P<who>[^:：]{2,150}?)(?:\s*[:：]\s*(?!//)|\s+[-–—|]+\s+)(?P<what>\S.*)"),
+    re.compile(r"(?P<what>\S.*?)\s+[-–—|]+\s+(?P<who>.{2,150})"),
+)
+
+
+def _who_and_what(words: str) -> dict[str, str]:
+    """Speaker and title of `Ada Lovelace (Oxford): On …`; all is title where none of it is a person."""
+    for form in _FORMS:
+        found = form.fullmatch(words)
+        if found and _are_people(found["who"]):
+            return {"speakers": found["who"], "title": found["what"]}
+    return {"title": words}
+
+
+def _are_people(text: str) -> bool:
+    found, left = people(cells.without_links(text))
+    return (
+        bool(found) and not left and all(has_name_shape(re.sub(r"\(.*?\)|（.*?）", "", p.name).strip()) for p in found)
+    )
+
+
+def _close(day: _Day | None, table: _Table) -> None:
+    if day:
+        talks = day.talks or [(day.line, {})]
+        table.rows += [rows.Row(day.values | values, line) for line, values in talks]
