@@ -1,0 +1,256 @@
+"""The command line as people and scripts use it: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from icalendar import Calendar
+
+from notifier import config as settings
+from notifier.cli import main
+from notifier.daemon import Daemon
+
+PAGE = """Joint Seminar of Machine Learning
+
+Time:2021-11-27   9:30-11:30
+
+Title:冷冻电镜原理及相关算法
+Reporter:王宇航
+Affiliations: 北京深势科技有限公司
+
+Title:基于神经网络实现碳氢燃料的燃烧模拟
+Reporter:朱通
+Affiliations: 华东师范大学
+
+Tecent Meeting Link: https://meeting.tencent.com/dm/p1q2HxwW3x4r
+Meeting ID:329744341
+Password:974114
+Alternate meeting ID (no password): 553 2421 7498
+"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NOTIFIER_CONFIG", raising=False)
+
+    def run(*arguments: str, given: str | bytes = "") -> Result:
+        return CliRunner().invoke(main, arguments, input=given, catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def house(run: Run) -> Run:
+    """A folder with a config and the talk list of PAGE, imported."""
+    assert run("init").exit_code == 0
+    Path("page.txt").write_text(PAGE, encoding="utf-8")
+    assert run("import", "page.txt", "-o", "talks.toml").exit_code == 0
+    return run
+
+
+def test_help_lists_only_what_works(run: Run) -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for name in ("init", "check", "import", "diff", "feed", "export", "plan", "explain", "preview", "send-test", "run"):
+        assert f"  {name} " in result.stdout
+    assert "publish" not in result.stdout
+
+
+def test_wrong_usage_is_exit_2_and_no_config_exit_3(run: Run) -> None:
+    assert run("plan", "--nonsense").exit_code == 2
+    result = run("plan")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "notifier init" in result.stderr
+
+
+def test_init_writes_what_runs_and_overwrites_nothing(run: Run) -> None:
+    assert run("init", "house").exit_code == 0
+    Path("house/talks.toml").write_text("mine", encoding="utf-8")
+    again = run("init", "house")
+    assert again.exit_code == 1
+    assert "stays as it is" in again.stderr
+    assert Path("house/talks.toml").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_init_wrote_is_without_a_problem(run: Run) -> None:
+    run("init")
+    result = run("check")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_check_tells_every_problem_of_list_and_templates_at_once(run: Run) -> None:
+    run("init")
+    Path("own/mail").mkdir(parents=True)
+    Path("own/mail/reminder.txt").write_text("line\n{{ nobody.knows }}\n", encoding="utf-8")
+    with Path("config.toml").open("a", encoding="utf-8") as config:
+        config.write('\n[templates]\npath = "own"\n')
+    Path("talks.toml").write_text(
+        '[[session]]\nid = "a b"\ndate = 2021-11-27\ntime = "11:30-09:30"\n', encoding="utf-8"
+    )
+    result = run("check")
+    assert result.exit_code == 1
+    assert "talks.toml:2:" in result.stdout
+    assert "talks.toml:4:" in result.stdout
+    assert "mail/reminder.txt:2" in result.stdout
+    told = json.loads(run("check", "--json").stdout)
+    assert {"source", "line", "message"} <= told["errors"][0].keys()
+
+
+def test_a_page_becomes_a_list_that_reads_the_same(house: Run) -> None:
+    imported = json.loads(house("import", "page.txt", "--json").stdout)
+    exported = json.loads(house("export", "--json").stdout)
+    (session,) = exported["sessions"]
+    assert session["talks"] == imported["sessions"][0]["talks"]
+    assert session["room"]["meeting_id"] == "329744341"
+    assert session["start"] == "2021-11-27T09:30:00+08:00"
+    assert all("message" in warning for warning in imported["warnings"])
+
+
+def test_import_reads_stdin_and_warns_on_stderr(run: Run) -> None:
+    result = run("import", "-", given=PAGE.encode("gb18030"))
+    assert result.exit_code == 0
+    assert "王宇航" in result.stdout
+    assert "warning: " in result.stderr
+
+
+def test_a_page_that_is_cut_off_is_refused_and_the_list_stays(house: Run) -> None:
+    before = Path("talks.toml").read_bytes()
+    Path("cut.txt").write_text(PAGE[: PAGE.index("Reporter:朱通") + 6], encoding="utf-8")
+    result = house("import", "cut.txt", "-o", "talks.toml")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert Path("talks.toml").read_bytes() == before
+
+
+def test_importing_over_a_list_keeps_the_old_one_beside_it(house: Run) -> None:
+    before = Path("talks.toml").read_bytes()
+    result = house("import", "page.txt", "-o", "talks.toml")
+    assert result.exit_code == 0
+    assert Path("talks.toml.before").read_bytes() == before
+
+
+def test_diff_says_in_words_what_would_change(house: Run) -> None:
+    Path("moved.txt").write_text(PAGE.replace("2021-11-27", "2021-12-04"), encoding="utf-8")
+    result = house("diff", "moved.txt")
+    assert result.exit_code == 0
+    assert "2021-11-27: moved: " in result.stdout
+    assert json.loads(house("diff", "moved.txt", "--json").stdout)["changes"][0]["material"] is True
+
+
+def test_feed_is_the_calendar_and_the_same_each_time(house: Run) -> None:
+    first = house("feed")
+    assert first.exit_code == 0
+    assert first.stdout_bytes == house("feed").stdout_bytes
+    assert house("feed", "-o", "out.ics").stdout == ""
+    assert Path("out.ics").read_bytes() == first.stdout_bytes
+    assert Calendar.from_ical(first.stdout_bytes).events == []  # a session of years ago is not in the window
+
+
+def test_plan_says_what_goes_out_and_why_not(house: Run) -> None:
+    house("subscribers", "add", "ada@example.org", "--lang", "zh")
+    result = house("plan", "--at", "2021-11-26T09:00+08:00", "--json")
+    assert result.exit_code == 0
+    planned = {p["rule"]: (p["verdict"], p["due"], p["people"]) for p in json.loads(result.stdout)}
+    assert planned == {
+        "announcement": ("skipped", "2021-11-20T01:00:00+00:00", 0),
+        "reminder-1d": ("waiting", "2021-11-26T01:30:00+00:00", 1),
+        "reminder-1h": ("waiting", "2021-11-27T00:30:00+00:00", 1),
+    }
+    assert house("plan", "--at", "2022-01-01").exit_code == 1
+    assert house("plan", "--at", "soon").exit_code == 2
+
+
+def test_explain_gives_the_chain_of_reasons(house: Run) -> None:
+    house("subscribers", "add", "ada@example.org", "--leads", "3h")
+    assert "ada@example.org: confirmed" in house("explain", "ada@example.org").stderr
+    stranger = house("explain", "bob@example.org")
+    assert (stranger.exit_code, stranger.stdout) == (1, "")
+    assert "is no subscriber" in stranger.stderr
+
+
+@pytest.mark.parametrize("kind", ["announcement", "reminder", "change", "cancelled"])
+@pytest.mark.parametrize(("language", "word"), [("zh", "腾讯会议"), ("en", "Tencent Meeting")])
+def test_preview_is_the_real_message(house: Run, kind: str, language: str, word: str) -> None:
+    text = house("preview", "2021-11-27", kind, "--lang", language).stdout
+    html = house("preview", "2021-11-27", kind, "--lang", language, "--part", "html").stdout
+    if kind != "cancelled":
+        assert word in text
+        assert "329 744 341" in text
+        assert word in html
+    eml = message_from_bytes(house("preview", "2021-11-27", kind, "--part", "eml").stdout_bytes, policy=default)
+    assert eml["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_preview_of_a_session_that_is_not_there_names_those_near(house: Run) -> None:
+    result = house("preview", "2021-11-28", "reminder")
+    assert result.exit_code == 1
+    assert "did you mean 2021-11-27" in result.stderr
+
+
+def test_send_test_writes_one_real_message(house: Run) -> None:
+    result = house("send-test", "ada@example.org", "reminder", "--lang", "zh")
+    assert (result.exit_code, result.stdout.split(":")[0]) == (0, "accepted")
+    (path,) = Path("outbox/new").iterdir()
+    assert message_from_bytes(path.read_bytes(), policy=default)["To"] == "ada@example.org"
+
+
+def test_subscribers_come_and_go(house: Run) -> None:
+    Path("people.csv").write_text("address,name,language\nada@example.org,Ada,zh\nnonsense,,\n", encoding="utf-8")
+    assert house("subscribers", "import", "people.csv", "--dry-run").stdout == "1 good, 1 bad; 0 added, 0 updated\n"
+    result = house("subscribers", "import", "people.csv")
+    assert (result.exit_code, result.stdout) == (1, "1 good, 1 bad; 1 added, 0 updated\n")
+    assert "people.csv:3: 'nonsense' is no e-mail address" in result.stderr
+    assert house("subscribers", "add", "ADA@example.org", "--name", "Ada").stdout == "updated ADA@example.org\n"
+    assert house("subscribers", "remove", "ada@example.org").exit_code == 0
+    (one,) = json.loads(house("subscribers", "list", "--json").stdout)
+    assert (one["address"], one["state"]) == ("ADA@example.org", "unsubscribed")
+    assert house("subscribers", "export").stdout.splitlines()[1] == "ADA@example.org,Ada,en,,,unsubscribed"
+
+
+def test_status_says_what_needs_a_person(house: Run) -> None:
+    assert json.loads(house("status", "--json").stdout)["running"] is False
+    house("subscribers", "add", "ada@example.org")
+    house("hold", "the room is flooded")
+    result = house("status")
+    assert result.exit_code == 1
+    assert "the room is flooded" in result.stdout
+    house("release")
+    assert house("status").exit_code == 0
+
+
+def test_reload_without_a_daemon_says_so(house: Run) -> None:
+    result = house("reload")
+    assert result.exit_code == 1
+    assert "no daemon runs" in result.stderr
+
+
+async def test_the_command_line_speaks_to_the_running_daemon(house: Run, tmp_path: Path) -> None:
+    text = Path("config.toml").read_text(encoding="utf-8").replace("127.0.0.1:8000", "127.0.0.1:0")
+    Path("config.toml").write_text(text, encoding="utf-8")
+    daemon = Daemon(settings.parse(text, folder=tmp_path))
+    life = asyncio.create_task(daemon.run())
+    while not daemon.addresses:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.02)
+    ask = asyncio.to_thread
+    assert (await ask(house, "subscribers", "add", "ada@example.org")).stdout == "added ada@example.org\n"
+    assert (await ask(house, "reload")).stdout == "no changes\n"
+    status = json.loads((await ask(house, "status", "--json")).stdout)
+    assert (status["running"], status["pid"], status["subscribers"]) == (True, os.getpid(), {"confirmed": 1})
+    second = await ask(house, "run")
+    assert second.exit_code == 3
+    assert f"is in use by process {os.getpid()}" in second.stderr
+    daemon.stop()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(life, 10)
+    assert life.done()
