@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from notifier.intake import Accepted
     from notifier.notices import Decision
     from notifier.talks import Seminar, Session
+
+log = logging.getLogger(__name__)
 
 DONE, NOT_SO, CANNOT_GO_ON = 0, 1, 3
 _DEFAULT_CONFIGS = (Path("config.toml"), Path("/etc/notifier/config.toml"))
@@ -75,10 +78,7 @@ def _config(ctx: click.Context) -> Config:
         raise ConfigError(
             Problem("there is no config.toml here", "make one with 'notifier init', or name it with --config")
         )
-    config = wiring.config(path)
-    for warning in config.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    return config
+    return wiring.config(path)
 
 
 def _print_json(value: Any) -> None:
@@ -260,7 +260,7 @@ def feed(ctx: click.Context, output: Path | None) -> None:
     config = _config(ctx)
     data = inquiries.public_feed(config, _published(config).seminar, _now())
     if output is None:
-        click.get_binary_stream("stdout").write(data)
+        sys.stdout.buffer.write(data)
     else:
         files.write_atomically(output, data, overwrite=True)
 
@@ -400,7 +400,7 @@ def preview(ctx: click.Context, session_id: str, kind: str, lang: str, part: str
     session = _session(seminar, session_id)
     reader = next(one for one in wiring.sample_subscribers() if one.language == lang)
     message = asyncio.run(inquiries.composed(config, seminar, session, kind, reader, _now()))
-    click.get_binary_stream("stdout").write(_part(message.body, part))
+    sys.stdout.buffer.write(_part(message.body, part))
 
 
 def _part(body: bytes, part: str) -> bytes:
@@ -463,6 +463,8 @@ def run(ctx: click.Context) -> None:
 
     config = _config(ctx)
     logs.set_up(config.log.level, config.log.format)
+    for warning in config.warnings:
+        log.warning("%s", warning)
     asyncio.run(_live(Daemon(config)))
 
 
@@ -578,7 +580,7 @@ def _leads(one: Any) -> str:
 @click.option("--timezone", default="", help="Like Europe/Berlin; the seminar's by default.")
 @click.option("--leads", default="", help="Like '1d 1h'; the seminar's by default.")
 @click.pass_context
-def add(ctx: click.Context, **values: str) -> None:
+def add(ctx: click.Context, /, **values: str) -> None:
     """Add a confirmed subscriber, or change one."""
     from notifier import desk
     from notifier.subscribers import subscriber

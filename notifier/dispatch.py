@@ -172,7 +172,7 @@ class Dispatcher:
     def _heed(self, outcome: Outcome) -> None:
         """Rests ever longer while the mail server, not a recipient, is the trouble; one success ends it."""
         if outcome.answer is Answer.RELAY or outcome.pause is not None:
-            pause = outcome.pause or RELAY_PAUSES[min(self._setbacks, len(RELAY_PAUSES) - 1)]
+            pause = max(outcome.pause or timedelta(), RELAY_PAUSES[min(self._setbacks, len(RELAY_PAUSES) - 1)])
             self._setbacks += 1
             self._rest_until = self._now() + pause
             self.trouble = outcome.reply

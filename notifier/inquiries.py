@@ -145,9 +145,7 @@ async def list_warnings(config: Config) -> tuple[Problem, ...]:
 async def planned(config: Config, seminar: Seminar, at: datetime, ahead: timedelta) -> list[tuple[Decision, int]]:
     """Every notice of the time from `at` on with its verdict, and how many people it would reach."""
     async with reading(config) as store:
-        facts = await store.facts() if store else Facts(at)
-        if at < facts.baseline:
-            facts = Facts(at, leads=facts.leads)  # as if the daemon had been started then
+        facts, seminar = await _facts_at(at, store, seminar)
         decisions = [
             d
             for d in notices.decide(seminar, config.notices.rules, facts, at)
@@ -159,6 +157,15 @@ async def planned(config: Config, seminar: Seminar, at: datetime, ahead: timedel
         (d, count if d.verdict in (Verdict.WAITING, Verdict.OPEN) else 0)
         for d, count in zip(decisions, people, strict=True)
     ]
+
+
+async def _facts_at(at: datetime, store: Store | None, seminar: Seminar) -> tuple[Facts, Seminar]:
+    """What the ledger knows; before its first start, as if the daemon were started then on the list as it is."""
+    facts = await store.facts() if store else None
+    if facts is not None and facts.baseline <= at:
+        return facts, seminar
+    sessions = tuple(replace(s, created=at, modified=at) for s in seminar.sessions)
+    return Facts(at, leads=facts.leads if facts else frozenset()), replace(seminar, sessions=sessions)
 
 
 def _is_ahead(decision: Decision, seminar: Seminar, at: datetime) -> bool:
@@ -209,7 +216,8 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
             )
             for d in await store.deliveries(one.id)
         ]  # fmt: skip
-        decisions = notices.decide(seminar, config.notices.rules, await store.facts(), now)
+        facts, seminar = await _facts_at(now, store, seminar)
+        decisions = notices.decide(seminar, config.notices.rules, facts, now)
     to_come = [_foretold(d, one, config.notices.rules) for d in decisions if d.verdict is not Verdict.DONE or d.reason]
     return Explained(one.address, one.state, (*past, *to_come))
 

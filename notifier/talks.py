@@ -64,7 +64,8 @@ class _Safe:
     _paragraphs: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for name in _field_names(type(self)):
+        kind: Any = type(self)
+        for name in _field_names(kind):
             value = getattr(self, name)
             if type(value) is str:
                 clean = clean_text if name in self._paragraphs else clean_line

@@ -78,6 +78,7 @@ _RECIPIENTS = """
             AND d.state IN ('queued', 'claimed', 'in-flight', 'sent', 'deferred', 'ambiguous')))
     )
 """
+_NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is old enough to be due
 # An ambiguous row without a time waits for nothing: it was resent once already, or the operator chose to hold it.
 _UNSENT = "state IN ('queued', 'claimed', 'deferred') OR (state = 'ambiguous' AND not_before IS NOT NULL)"
 
@@ -378,7 +379,7 @@ def _facts(db: sqlite3.Connection) -> Facts:
             told[row["session_id"]] = row["snapshot"]
     reached = {session_id for session_id, facts in settled.items() if any(fact.reached for fact in facts)}
     return Facts(
-        baseline=_instant(int(_fact(db, "baseline", "0"))),
+        baseline=_instant(int(_fact(db, "baseline", _NEVER))),
         rules={row["name"]: _instant(row["first_seen"]) for row in db.execute("SELECT * FROM rule")},
         settled={session_id: tuple(facts) for session_id, facts in settled.items()},
         told={session_id: _session(text) for session_id, text in told.items() if session_id in reached},
