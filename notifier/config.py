@@ -114,13 +114,10 @@ def _listed(value: Any) -> Any:
 
 
 def _mailable(address: str) -> str:
-    # "localhost" is no domain of the public net, but it is where mail that never leaves the machine goes.
-    local = address.removesuffix("@localhost")
     try:
-        checked_address = normalised_address(address if local == address else f"{local}@example.org")
+        return normalised_address(address)
     except AddressError as error:
         raise refusal(error.problems[0].message, "write name@domain") from error
-    return checked_address if local == address else address
 
 
 def _mailbox(text: str) -> str:
@@ -488,11 +485,11 @@ def _contradictions(config: Config) -> Iterator[Fault]:
     """Settings that are each sound and cannot be used together."""
     smtp = config.smtp
     has_password = bool(smtp.password.get_secret_value())
-    if smtp.tls == "none" and not smtp.allow_cleartext:
-        if smtp.username or has_password:
-            yield Fault(("smtp", "tls"), 'the password would cross the net in the clear with tls = "none"', _CLEARTEXT)
-        elif smtp.host not in _LOOPBACK:
-            yield Fault(("smtp", "tls"), f'mail would reach {smtp.host} in the clear with tls = "none"', _CLEARTEXT)
+    if smtp.tls == "none" and (smtp.username or has_password):
+        told = 'the password would cross the net in the clear with tls = "none"'
+        yield Fault(("smtp", "tls"), told, 'use "starttls" or "implicit", or leave out the login')
+    elif smtp.tls == "none" and smtp.host not in _LOOPBACK and not smtp.allow_cleartext:
+        yield Fault(("smtp", "tls"), f'mail would reach {smtp.host} in the clear with tls = "none"', _CLEARTEXT)
     if config.mail.transport == "smtp" and bool(smtp.username) != has_password:
         there, missing = ("username", "password") if smtp.username else ("password", "username")
         yield Fault(

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, cast
 
 import aiosmtplib
-from email_validator import EmailNotValidError, validate_email
 
 from notifier.errors import AddressError, ConfigError, Problem
+from notifier.subscribers import normalised_address
 
 log = logging.getLogger(__name__)
 
@@ -371,12 +371,12 @@ class _Addressed:
     @classmethod
     def of(cls, envelope: Envelope) -> _Addressed:
         try:
-            recipient = _mailbox(envelope.recipient)
+            recipient = normalised_address(envelope.recipient)
         except AddressError as error:
             raise _Stopped(Outcome(Answer.REFUSED, None, legible(f"5.1.3 {error}"))) from error
         try:
             # The null sender is how RFC 5321 section 4.5.5 says that no bounce is wanted.
-            sender = _mailbox(envelope.sender) if envelope.sender else ""
+            sender = normalised_address(envelope.sender) if envelope.sender else ""
         except AddressError as error:
             raise _Stopped(Outcome(Answer.RELAY, None, legible(f"the sender: {error}"), _QUARTER)) from error
         return cls(sender, recipient, envelope.body)
@@ -390,14 +390,6 @@ class _Addressed:
         """The body as DATA takes it: CRLF everywhere (a bare LF could end it early), dots doubled, the final dot."""
         lines = (b"." + line if line.startswith(b".") else line for line in self.body.splitlines())
         return b"\r\n".join(lines) + b"\r\n.\r\n"
-
-
-def _mailbox(address: str) -> str:
-    try:
-        found = validate_email(address, check_deliverability=False, globally_deliverable=False)
-    except EmailNotValidError as error:
-        raise AddressError(Problem(f"{address!r} cannot be mailed: {error}")) from error
-    return found.ascii_email or f"{found.local_part}@{found.ascii_domain}"
 
 
 class _Link:
