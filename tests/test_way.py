@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -47,6 +49,17 @@ livestream.label = "bilibili living room"
   title = "基于神经网络实现碳氢燃料的燃烧模拟"
   speaker = "朱通"
   affiliation = "华东师范大学"
+"""
+PAGE = """
+Time:2021-12-04   9:30-11:30
+
+Title:冷冻电镜原理及相关算法
+Reporter:王宇航
+Affiliations: 北京深势科技有限公司
+
+Title:基于神经网络实现碳氢燃料的燃烧模拟
+Reporter:朱通
+Affiliations: 华东师范大学
 """
 PEOPLE = (
     Subscriber("ada@example.org", "Ada", "zh"),
@@ -267,6 +280,26 @@ async def test_a_vanished_session_is_a_question_and_not_a_cancellation(house: Ho
     assert "2021-12-11" in (await house.get("/talks.json")).text
     await house.daemon.reload(allow_removals=True)
     assert "2021-12-11" not in (await house.get("/talks.json")).text
+
+
+async def test_a_hang_up_reloads_the_list_at_once(house: House) -> None:
+    await house.start()
+    assert house.daemon is not None
+    before = house.daemon.accepted_at
+    house.now += SECOND
+    house.write_list(TALKS.replace("974114", "123456"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    await house.until(lambda: house.daemon.accepted_at != before)
+
+
+async def test_a_session_stays_itself_when_its_list_becomes_a_page_and_moves(house: House) -> None:
+    await house.start()
+    assert house.daemon is not None
+    house.now += SECOND
+    house.write_list(PAGE)
+    await house.daemon.reload()
+    event = icalendar.Calendar.from_ical((await house.get("/calendar.ics")).content).events[0]
+    assert (event["UID"], event.start.isoformat()) == ("2021-11-27@seminar.example.org", "2021-12-04T09:30:00+08:00")
 
 
 async def test_the_daemon_starts_on_the_last_good_list(house: House) -> None:
