@@ -1,4 +1,7 @@
-"""Request → response: all that is published is rendered once into a `Snapshot`, and every answer is read from it."""
+"""Request → response: all that is published is rendered once into a `Snapshot`, and every answer is read from it.
+
+Only what is of one session alone is rendered when it is first asked for, and kept from then on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
-from functools import partial
+from functools import cached_property, partial
 from gettext import GNUTranslations, NullTranslations
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -23,7 +26,7 @@ from babel import dates, lists
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 
-from notifier import feed, moments, talks
+from notifier import __version__, feed, moments, talks
 from notifier.errors import Problem, TemplateError
 from notifier.talks import Audience, Seminar, Session
 
@@ -46,7 +49,9 @@ PROBLEMS = MappingProxyType(
     }
 )
 
+_SESSIONS = "/sessions/"
 _PAGE_FILE = re.compile(r"pages/.*\.html")
+_UNDATED = datetime.fromtimestamp(0, UTC)
 
 Headers = tuple[tuple[str, str], ...]
 Changes = Mapping[str, tuple[str, datetime]]
@@ -86,20 +91,23 @@ class Site:
         return urlsplit(self.base_url).path.rstrip("/")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
-    """Bytes as published, with their validators. `modified` is when these bytes last changed, in whole seconds.
-
-    `compressed` is the same in gzip, empty where that is switched off or would be no shorter.
-    """
+    """Bytes as published, with their validators. `modified` is when they last changed, in whole seconds."""
 
     body: bytes
     media_type: str
     etag: str
-    modified: datetime
-    compressed: bytes = b""
+    modified: datetime = _UNDATED
     cache_control: str = _MINUTES
     headers: Headers = ()
+    may_compress: bool = True
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """The same in gzip; empty where that is switched off or would be no shorter."""
+        compressed = gzip.compress(self.body, 6, mtime=0) if self.may_compress else b""
+        return compressed if len(compressed) < len(self.body) else b""
 
     @property
     def compressed_etag(self) -> str:
@@ -107,25 +115,46 @@ class Document:
         return f'{self.etag[:-1]}-gz"'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shown:
-    """One session as the public may see it, with all that is rendered of it alone. `source` has what is hidden."""
+    """One session as the public may see it, with all that is rendered of it alone. `source` has what is hidden.
+
+    Its documents are rendered when they are first asked for, since of hundreds of past sessions hardly any is.
+    `modified` is known before that: by their keys, what they are rendered from as a tag, and since when it is so.
+    """
 
     source: Session
     is_over: bool
     session: Session
-    event: Document
-    pages: Mapping[str, Document]
     listed: str
+    modified: Changes
+    press: _Press
+
+    @cached_property
+    def event(self) -> Document:
+        """The calendar file."""
+        _, since = self.modified[_event_path(self.session)]
+        return replace(self.press.event(self.session), modified=since)
+
+    @cached_property
+    def pages(self) -> Mapping[str, Document]:
+        """The page by language. Raises TemplateError."""
+        path = _page_path(self.session)
+        about = {"path": quote(path), "session": self.session, "is_over": self.is_over}
+        return {
+            language: replace(
+                self.press.page("session", language, _MINUTES, **about), modified=self.modified[_key(path, language)][1]
+            )
+            for language in LANGUAGES
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that is published at one time: `documents` by path, `pages` by name and language.
+    """All that is published at one time: `documents` by path, `pages` by name and language, sessions by id.
 
     A page whose name is a path is found there in the reader's language; the others answer for something that went
-    wrong or was done. `until` is the next instant when the same seminar would be rendered otherwise, and `basis` all
-    that every session's own documents are rendered from, except the session.
+    wrong or was done. `until` is the next instant when the same seminar would be rendered otherwise.
     """
 
     documents: Mapping[str, Document]
@@ -134,21 +163,38 @@ class Snapshot:
     seminar: Seminar
     site: Site
     until: datetime
-    basis: object = None
+    press: _Press
 
     @property
     def keyed(self) -> dict[str, Document]:
-        """Every document under one text: its path, or its page's name and language."""
-        return {**self.documents, **{_key(*at): page for at, page in self.pages.items()}}
+        """Every document under one text: its path, or its page's name and language. Renders all of them."""
+        sessions = self.shown.values()
+        events = {_event_path(one.session): one.event for one in sessions}
+        about = {_key(_page_path(one.session), lang): page for one in sessions for lang, page in one.pages.items()}
+        return {**events, **about, **self._ready}
 
     @property
     def modified(self) -> dict[str, tuple[str, datetime]]:
-        """Each document's entity tag and time of change: facts to be stored, and handed to the next `build`."""
-        return {key: (document.etag, document.modified) for key, document in self.keyed.items()}
+        """Each document's tag and time of change: facts to be stored, and handed to the next `build`."""
+        ready = {key: (document.etag, document.modified) for key, document in self._ready.items()}
+        return {**ready, **{key: change for one in self.shown.values() for key, change in one.modified.items()}}
+
+    @property
+    def _ready(self) -> dict[str, Document]:
+        return {**self.documents, **{_key(*at): page for at, page in self.pages.items()}}
 
     def find(self, path: str, language: str) -> Document | None:
-        """The document at this path, in this language where there are several."""
-        return self.documents.get(path) or self.pages.get((path, language))
+        """The document at this path, in this language where there are several. Raises TemplateError."""
+        return self.documents.get(path) or self.pages.get((path, language)) or self._of_session(path, language)
+
+    def _of_session(self, path: str, language: str) -> Document | None:
+        name = path.removeprefix(_SESSIONS)
+        if name == path:
+            return None
+        if name.endswith(".ics") and (one := self.shown.get(name.removesuffix(".ics"))):
+            return one.event
+        one = self.shown.get(name)
+        return one.pages[language] if one else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,21 +223,28 @@ def build(
     Raises:
         TemplateError: a page cannot be rendered.
     """
-    press = _Press(seminar, templates, site, now, previous, modified)
-    shown = {session.id: press.shown(session) for session in seminar.sessions}
+    press, known = _Press(seminar, templates, site), {}
+    if previous and previous.press.basis == press.basis:
+        press, known = previous.press, previous.shown
+    history = _History(now, {**modified, **(previous.modified if previous else {})})
+    shown = {one.id: _shown(one, known.get(one.id), press, history, now) for one in seminar.sessions}
     public = replace(seminar, sessions=tuple(one.session for one in shown.values()))
-    events = {_event_path(one.session): one.event for one in shown.values()}
+    schedule = _schedule(public, site, now)
+    whole = {**dict(_whole(public, shown, site, now, press)), **press.assets}
+    # Rendered now, so that a template that fails on any session fails here, where the old snapshot stays.
     about = {
-        (_page_path(one.session), language): page for one in shown.values() for language, page in one.pages.items()
+        (_page_path(session), language): page
+        for session in schedule.sessions
+        for language, page in shown[session.id].pages.items()
     }
     return Snapshot(
-        MappingProxyType({**events, **dict(_whole(public, shown, site, now, press)), **press.assets}),
-        MappingProxyType({**about, **dict(_pages(public, site, now, press))}),
+        MappingProxyType({path: history.dated(path, document) for path, document in whole.items()}),
+        MappingProxyType({**about, **{at: history.dated(_key(*at), page) for at, page in _pages(schedule, press)}}),
         MappingProxyType(shown),
         public,
         site,
         _next_change(public, now),
-        press.basis,
+        press,
     )
 
 
@@ -341,32 +394,34 @@ def _web(url: str) -> str:
     return url if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
+class _History:
+    """Since when what is published is as it is."""
+
+    def __init__(self, now: datetime, changes: Changes) -> None:
+        self._now, self._changes = now.astimezone(UTC).replace(microsecond=0), changes
+
+    def since(self, key: str, tag: str) -> datetime:
+        """When what has this tag came under this key."""
+        known, since = self._changes.get(key, ("", self._now))
+        return since if known == tag else self._now
+
+    def dated(self, key: str, document: Document) -> Document:
+        """The document with the time when these bytes came under this key."""
+        return replace(document, modified=self.since(key, document.etag))
+
+
 class _Press:
-    """Makes the documents of one snapshot, and takes over from the previous one what has not changed.
+    """Makes documents from what they have in common; `basis` is that, and `digest` tells one basis from another."""
 
-    Bytes that are as they were keep the time when they became so, and their gzip. A session that is as it was keeps
-    all that was rendered of it, so that an edit costs what it changes.
-    """
-
-    def __init__(
-        self,
-        seminar: Seminar,
-        templates: Templates,
-        site: Site,
-        now: datetime,
-        previous: Snapshot | None,
-        modified: Changes,
-    ) -> None:
-        self._templates, self._site, self._now = templates, site, now.astimezone(UTC).replace(microsecond=0)
-        self._previous = previous.keyed if previous and previous.site.compress == site.compress else {}
-        self._changes = {**modified, **(previous.modified if previous else {})}
-        self._head = _head(seminar)
-        self.basis = (site, self._head, templates.texts)
-        self._known = previous.shown if previous and previous.basis == self.basis else {}
+    def __init__(self, seminar: Seminar, templates: Templates, site: Site) -> None:
+        self._templates, self._site, self.head = templates, site, _head(seminar)
+        self.basis = (site, self.head, templates.texts)
+        # By its version, because another program may render the same otherwise.
+        self.digest = _digest(__version__, *map(repr, self.basis))
         assets = list(self._assets())
         self.assets = {path: document for _, path, document in assets}
         self._frame = {
-            "seminar": self._head,
+            "seminar": self.head,
             "site": site,
             "zone": ZoneInfo(seminar.timezone),
             "mailed": {name for name, audience in site.levels.items() if audience > Audience.PUBLIC},
@@ -374,64 +429,62 @@ class _Press:
         }
 
     def document(
-        self, key: str, text: str | bytes, media_type: str, *, cache_control: str = _MINUTES, headers: Headers = ()
+        self, text: str | bytes, media_type: str, *, cache_control: str = _MINUTES, headers: Headers = ()
     ) -> Document:
-        """The bytes under this key, dated."""
+        """The text as bytes to be published, not yet dated."""
         body = text.encode() if isinstance(text, str) else text
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        known, since = self._changes.get(key, ("", self._now))
-        modified = since if known == etag else self._now
-        before = self._previous.get(key)
-        compressed = before.compressed if before and before.etag == etag else self._gzip(body)
-        return Document(body, media_type, etag, modified, compressed, cache_control, headers)
+        return Document(
+            body, media_type, etag, cache_control=cache_control, headers=headers, may_compress=self._site.compress
+        )
 
-    def page(self, name: str, template: str, language: str, cache_control: str = "no-store", **values: Any) -> Document:
-        """The page of this name in one language."""
+    def page(self, template: str, language: str, cache_control: str = "no-store", **values: Any) -> Document:
+        """The page in one language. Raises TemplateError."""
         html = self._templates.render(f"pages/{template}.html", language, **self._frame, **values)
         headers = (("Content-Language", LANGUAGES[language][0]), *_SAFE, *_SAFE_PAGE)
-        return self.document(_key(name, language), html, _HTML, cache_control=cache_control, headers=headers)
+        return self.document(html, _HTML, cache_control=cache_control, headers=headers)
 
-    def shown(self, source: Session) -> Shown:
-        """The session for the public: the one place where what is not for them is taken out."""
-        is_over = source.end <= self._now
-        known = self._known.get(source.id)
-        if known and known.is_over == is_over and known.source == source:
-            return known
-        session = talks.shown_to(Audience.PUBLIC, source, self._site.levels)
-        event = feed.single(session, self._head, base_url=self._site.base_url)
-        path, about = _page_path(session), {"session": session, "is_over": is_over}
-        pages = {
-            language: self.page(path, "session", language, _MINUTES, path=quote(path), **about)
-            for language in LANGUAGES
-        }
-        listed = talks.as_json(replace(self._head, sessions=(session,)))["sessions"][0]
-        return Shown(
-            source,
-            is_over,
-            session,
-            self.document(_event_path(session), event, _ICALENDAR, headers=_filed(session.id)),
-            pages,
-            json.dumps(listed, ensure_ascii=False),
-        )
+    def event(self, session: Session) -> Document:
+        """The session as a calendar file."""
+        event = feed.single(session, self.head, base_url=self._site.base_url)
+        return self.document(event, _ICALENDAR, headers=_filed(session.id))
+
+    def public(self, source: Session) -> Session:
+        """The session without what is not for the public: the one place where that is taken out."""
+        return talks.shown_to(Audience.PUBLIC, source, self._site.levels)
 
     def _assets(self) -> Iterator[tuple[str, str, Document]]:
         """What pages refer to by names that change with the bytes, so that caches may keep it for ever."""
         for stem, suffix, media_type in (("style", "css", "text/css; charset=utf-8"), ("icon", "svg", "image/svg+xml")):
             text = self._templates.text(f"pages/{stem}.{suffix}")
             path = f"/{stem}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.{suffix}"
-            yield stem, path, self.document(path, text, media_type, cache_control=_FOR_EVER, headers=_SAFE[:1])
+            yield stem, path, self.document(text, media_type, cache_control=_FOR_EVER, headers=_SAFE[:1])
 
-    def _gzip(self, body: bytes) -> bytes:
-        compressed = gzip.compress(body, 6, mtime=0) if self._site.compress else b""
-        return compressed if len(compressed) < len(body) else b""
+
+def _shown(source: Session, known: Shown | None, press: _Press, history: _History, now: datetime) -> Shown:
+    """The session for the public; the one known before where nothing has changed, with all that was rendered of it."""
+    is_over = source.end <= now
+    if known and known.is_over == is_over and known.source == source:
+        return known
+    session = press.public(source)
+    listed = json.dumps(talks.as_json(replace(press.head, sessions=(session,)))["sessions"][0], ensure_ascii=False)
+    event_tag, page_tag = _digest(press.digest, listed), _digest(press.digest, listed, str(is_over))
+    page_keys = (_key(_page_path(session), language) for language in LANGUAGES)
+    tags = {_event_path(session): event_tag, **dict.fromkeys(page_keys, page_tag)}
+    modified = {key: (tag, history.since(key, tag)) for key, tag in tags.items()}
+    return Shown(source, is_over, session, listed, modified, press)
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
 
 
 def _page_path(session: Session) -> str:
-    return f"/sessions/{session.id}"
+    return f"{_SESSIONS}{session.id}"
 
 
 def _event_path(session: Session) -> str:
-    return f"/sessions/{session.id}.ics"
+    return f"{_SESSIONS}{session.id}.ics"
 
 
 def _head(seminar: Seminar) -> Seminar:
@@ -448,27 +501,26 @@ def _whole(
 ) -> Iterator[tuple[str, Document]]:
     """The whole seminar for programs, and what their robots may read."""
     text = feed.render(seminar, now=now, base_url=site.base_url)
-    calendar = press.document("/calendar.ics", text, _ICALENDAR, headers=_filed(seminar.id))
+    calendar = press.document(text, _ICALENDAR, headers=_filed(seminar.id))
     yield "/calendar.ics", calendar
     yield f"/{seminar.id}.ics", calendar
     head = json.dumps(talks.as_json(_head(seminar))["seminar"], ensure_ascii=False)
     listed = ",\n".join(one.listed for one in shown.values())
     programs = f'{{"seminar": {head}, "sessions": [\n{listed}\n], "warnings": []}}\n'
-    yield "/talks.json", press.document("/talks.json", programs, "application/json", headers=_SAFE[:1])
+    yield "/talks.json", press.document(programs, "application/json", headers=_SAFE[:1])
     # No word of the feed here: Google refuses a calendar that its robots may not read.
     robots = "User-agent: *\nDisallow: /unsubscribe/\n"
-    yield "/robots.txt", press.document("/robots.txt", robots, "text/plain; charset=utf-8")
+    yield "/robots.txt", press.document(robots, "text/plain; charset=utf-8")
 
 
-def _pages(seminar: Seminar, site: Site, now: datetime, press: _Press) -> Iterator[tuple[tuple[str, str], Document]]:
+def _pages(schedule: _Schedule, press: _Press) -> Iterator[tuple[tuple[str, str], Document]]:
     """The landing page, and those that answer for something done or gone wrong, in every language."""
-    schedule = _schedule(seminar, site, now)
     for language in LANGUAGES:
-        yield ("/", language), press.page("/", "index", language, _MINUTES, path="/", **schedule)
+        yield ("/", language), press.page("index", language, _MINUTES, path="/", **schedule)
         for name in DIALOGUES:
-            yield (name, language), press.page(name, name, language)
+            yield (name, language), press.page(name, language)
         for name in PROBLEMS:
-            yield (name, language), press.page(name, "problem", language, problem=name)
+            yield (name, language), press.page("problem", language, problem=name)
 
 
 def _key(name: str, language: str) -> str:

@@ -22,7 +22,7 @@ from notifier.subscribers import Subscriber
 
 pytestmark = pytest.mark.chaos
 
-PEOPLE = 300
+PEOPLE = 600
 KILLS = 20
 LINKS = 2
 SHANGHAI = ZoneInfo("Asia/Shanghai")

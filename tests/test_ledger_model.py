@@ -112,7 +112,8 @@ class Ledger(RuleBasedStateMachine):
     def the_daemon_is_killed_with_a_mail_on_the_wire(self, arrives: bool) -> None:
         claims = self.run(self.store.claim(2, self.now, self.paused))
         if claims and not is_stale(claims[0].session, self.session):
-            if self.run(self.store.intend(claims[0], self.now)) and arrives:
+            is_intended = self.run(self.store.intend(claims[0], self.now))
+            if is_intended and arrives:
                 self.note(claims[0])
         self.run(self.store.begin(self.now, rule_names(RULES, [3 * HOURS])))
 

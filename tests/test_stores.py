@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from notifier.revisions import Identity
 from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, seminar, session
 
 from notifier.errors import StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
+from notifier.revisions import Identity
 from notifier.stores import Claim, DeliveryState, Result, Store
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import State
