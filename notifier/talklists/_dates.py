@@ -1,0 +1,269 @@
+"""A phrase such as `2021年11月27日（周六）上午9:30—11:30` → its day, hours, weekday and zone, and what is left over."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, time
+from typing import TypeVar
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_YEAR = r"(?P<year>(?:19|20)\d\d)"
+_DAY = r"(?P<day>\d{1,2})(?!\d|:)"
+_TH = r"(?:\s?(?:st|nd|rd|th)\b)?"
+
+# In the order in which they are tried: those that say most first.
+_DAYS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?<!\d){_YEAR}\s?(?:[-/.]|年)\s?(?P<month>\d{{1,2}})\s?(?:[-/.]|月)\s?{_DAY}\s?[日号]?",
+        rf"\b{_MONTH}\s?{_DAY}{_TH}(?:\s?,?\s?{_YEAR}(?!\d))?",
+        rf"(?<!\d){_DAY}{_TH}(?:\s?of\b)?[-\s]?{_MONTH}(?:[-,\s]{{0,2}}{_YEAR}(?!\d))?",
+        rf"(?<![\d.])(?P<first>\d{{1,2}})(?P<mark>[-/.])(?P<second>\d{{1,2}})(?P=mark){_YEAR}(?!\d)",
+        rf"(?<!\d)(?P<month>\d{{1,2}})\s?月\s?{_DAY}\s?[日号]?",
+        r"(?<!\d)(?P<year>20\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)",
+        r"^(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?=[\s,(]+[^\d\s]{0,12}\s?\d)",
+    )
+)
+
+_WEEKDAY = re.compile(
+    r"(?:星期|礼拜|周)(?P<zh>[一二三四五六日天])"
+    r"|\b(?P<en>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?\b\.?",
+    re.IGNORECASE,
+)
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_ZONE = re.compile(
+    r"(?:utc|gmt)\s?(?P<sign>[+-])\s?(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?(?!\d)"
+    r"|(?P<beijing>(?:\bbeijing|\bchina|\bshanghai|北京|中国)\s?(?:(?:standard\s?)?time\b|标准时间|时间)|\bbjt\b"
+    r"|\(\s?(?:beijing|shanghai|北京)\s?\)|\basia/shanghai\b)"
+    r"|(?<=\d\d)\+(?P<iso>\d\d):(?P<isominutes>\d\d)"
+    r"|\b(?P<name>utc|gmt|est|edt|cst|cdt|mst|mdt|pst|pdt|bst|cet|cest|jst|kst|sgt|hkt|aest)\b",
+    re.IGNORECASE,
+)
+# Hours east of Greenwich. CST is China's here: on a page that means Chicago's the offset is written beside it.
+_NAMED = {"utc": 0, "gmt": 0, "est": -5, "edt": -4, "cst": 8, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}
+_NAMED |= {"bst": 1, "cet": 1, "cest": 2, "jst": 9, "kst": 9, "sgt": 8, "hkt": 8, "aest": 10}
+
+_HALF = r"上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|晚|[ap]\.?\s?m\b\.?"
+
+
+def _clock(n: int) -> str:
+    return (
+        rf"(?P<before{n}>{_HALF})?\s?(?<![\d.:])(?P<hour{n}>\d{{1,2}})(?!\d)"
+        rf"(?:\s?[:.]\s?(?P<minute{n}>\d{{1,2}})(?!\d)(?::\d\d)?"
+        rf"|\s?(?P<zh{n}>[时点])(?:\s?(?P<zhminute{n}>\d{{1,2}})\s?分?|(?P<thirty{n}>半)|整)?)?"
+        rf"\s?(?P<after{n}>[ap]\.?\s?m\b\.?|noon\b)?"
+    )
+
+
+_TO = r"\s?(?:-+|~+|至|到|\bto\b|\buntil\b|\btill\b)\s?"
+_RANGE = re.compile(rf"{_clock(1)}{_TO}{_clock(2)}", re.IGNORECASE)
+_SINGLE = re.compile(_clock(1), re.IGNORECASE)
+
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣〜～∼", "-") | {"∶": ":", "\u200b": ""})
+_FILLER = re.compile(r"\b(?:at|on|from|the|t)\b|北京|[\s,;.()\[\]/|@、。-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE)
+_DIGITS = re.compile(r"\d")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day as it is written: a year may be missing."""
+
+    year: int | None
+    month: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """What a phrase says about a time; `rest` is what is no part of one, `problem` what cannot be.
+
+    `zone` is the offset or the name that the phrase gives, as `+08:00` or as an IANA key, or empty.
+    `weekday` counts from Monday = 0.
+    """
+
+    day: Day | None = None
+    start: time | None = None
+    end: time | None = None
+    weekday: int | None = None
+    zone: str = ""
+    rest: str = ""
+    problem: str = ""
+    is_ready: bool = True  # False where the last figure could still grow: `12:0`
+
+    @property
+    def is_empty(self) -> bool:
+        """True where the phrase holds neither a day nor an hour."""
+        return self.day is None and self.start is None and not self.problem
+
+    @property
+    def is_only_time(self) -> bool:
+        """True where the phrase says a time and nothing else, so that it needs no label."""
+        return not self.is_empty and not self.rest
+
+
+def plain(text: str) -> str:
+    """The text with full-width signs, odd spaces and the many dashes made plain, for matching only."""
+    if text.isascii():
+        return " ".join(text.split())
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_DASHES).split())
+
+
+def read_when(phrase: str) -> When:
+    """The time that this phrase says; empty, with the phrase as `rest`, where it says none."""
+    rest = plain(phrase)
+    if not _DIGITS.search(rest):
+        return When(rest=rest)
+    rest, zone = _take_zone(rest)
+    rest, day, problem = _take_day(rest)
+    if day is not None or problem:
+        # An end on the same day may repeat the day; an end on another day is more than one session's time.
+        again, second, _ = _take_day(rest)
+        rest = again if second == day else rest
+    rest, weekday = _take(_WEEKDAY, rest, _weekday_of)
+    rest, hours = _take_hours(rest)
+    return When(
+        day=day,
+        start=hours.start,
+        end=hours.end,
+        weekday=weekday,
+        zone=zone,
+        rest=_FILLER.sub(" ", rest).strip() and rest.strip(" ,;.-"),
+        problem=problem or hours.problem,
+        is_ready=hours.is_ready,
+    )
+
+
+def zone_in(text: str) -> str:
+    """The zone that a text names, as in `When.zone`."""
+    return _take_zone(plain(text))[1]
+
+
+def weekday_name(weekday: int) -> str:
+    """The English short name, `Sat`."""
+    return _WEEKDAYS[weekday].title()
+
+
+def date_of(day: Day, year: int) -> date | None:
+    """The date, or None where there is no such day."""
+    try:
+        return date(day.year or year, day.month, day.day)
+    except ValueError:
+        return None
+
+
+def _take(pattern: re.Pattern[str], text: str, value_of: Callable[[re.Match[str]], T]) -> tuple[str, T | None]:
+    found = pattern.search(text)
+    return (_without(text, found), value_of(found)) if found else (text, None)
+
+
+def _take_zone(text: str) -> tuple[str, str]:
+    text, zone = _take(_ZONE, text, _zone_of)
+    # `(GMT+08:00) 中国标准时间 - 北京` says one zone twice; a second, other zone belongs to hours that are not ours.
+    again, second = _take(_ZONE, text, _zone_of)
+    if second in ("Asia/Shanghai", "+08:00") and zone in ("Asia/Shanghai", "+08:00"):
+        text = again
+    return text, zone or ""
+
+
+def _without(text: str, found: re.Match[str]) -> str:
+    return f"{text[: found.start()]} {text[found.end() :]}"
+
+
+def _take_day(text: str) -> tuple[str, Day | None, str]:
+    for pattern in _DAYS:
+        found = pattern.search(text)
+        if found:
+            day, problem = _day_of(found.groupdict(), found.group().strip())
+            return _without(text, found).strip(), day, problem
+    return text, None, ""
+
+
+def _day_of(parts: dict[str, str | None], said: str) -> tuple[Day | None, str]:
+    year = int(parts["year"]) if parts.get("year") else None
+    if parts.get("name"):
+        month, day = _MONTHS.index(str(parts["name"])[:3].lower()) + 1, int(str(parts["day"]))
+    elif parts.get("first"):
+        # 27/11/2021 and 11/27/2021 are both written: only a figure above 12 tells which it is.
+        month, day = sorted((int(str(parts["first"])), int(str(parts["second"]))))
+        if day <= 12 and month != day:
+            return None, f"{said} can be read as two dates"
+    else:
+        month, day = int(str(parts["month"])), int(str(parts["day"]))
+    found = Day(year, month, day)
+    # In a leap year every day that can be is there.
+    return (found, "") if date_of(found, 2020) else (None, f"there is no such day as {said}")
+
+
+def _weekday_of(found: re.Match[str]) -> int:
+    if found["zh"]:
+        return "一二三四五六日".index(found["zh"].replace("天", "日"))
+    return _WEEKDAYS.index(found["en"][:3].lower())
+
+
+def _zone_of(found: re.Match[str]) -> str:
+    if found["beijing"]:
+        return "Asia/Shanghai"
+    if found["iso"]:
+        return f"+{found['iso']}:{found['isominutes']}"
+    if found["name"]:
+        return f"{_NAMED[found['name'].lower()]:+03d}:00"
+    return f"{found['sign']}{int(found['hours']):02d}:{found['minutes'] or '00'}"
+
+
+def _take_hours(text: str) -> tuple[str, When]:
+    found = _RANGE.search(text)
+    if found and any(_is_clock(found, n) for n in (1, 2)):
+        return _without(text, found), _range_of(found)
+    for single in _SINGLE.finditer(text):
+        if _is_clock(single, 1):
+            start = _time_of(single, 1, _half(single, 1))
+            return _without(text, single), When(start=start, problem="" if start else _no_hour(single))
+    return text, When()
+
+
+def _is_clock(found: re.Match[str], n: int) -> bool:
+    return any(found[f"{name}{n}"] for name in ("minute", "zh", "before", "after"))
+
+
+def _range_of(found: re.Match[str]) -> When:
+    first, second = _half(found, 1), _half(found, 2)
+    start, end = _time_of(found, 1, first or second), _time_of(found, 2, second or first)
+    if start and end and start >= end:
+        if not first:  # 11:00-1:00 PM begins in the morning
+            start = _time_of(found, 1, "")
+        elif not second and first != "pm":  # 上午11:00-1:00 ends in the afternoon
+            end = _time_of(found, 2, "pm")
+    is_ready = len(found["minute2"] or found["zhminute2"] or "00") == 2 and bool(_is_clock(found, 2))
+    return When(start=start, end=end, problem="" if start and end else _no_hour(found), is_ready=is_ready)
+
+
+def _half(found: re.Match[str], n: int) -> str:
+    word = (found[f"before{n}"] or found[f"after{n}"] or "").lower()
+    if word in ("下午", "傍晚", "晚上", "晚间", "晚") or word.startswith("p"):
+        return "pm"
+    if word in ("中午", "noon"):
+        return "noon"
+    return "am" if word.startswith("a") else "morning" if word else ""
+
+
+def _time_of(found: re.Match[str], n: int, half: str) -> time | None:
+    hour = int(found[f"hour{n}"])
+    minute = 30 if found[f"thirty{n}"] else int(found[f"minute{n}"] or found[f"zhminute{n}"] or 0)
+    if (half == "pm" and hour < 12) or (half == "noon" and hour < 4):
+        hour += 12
+    elif half == "am" and hour == 12:
+        hour = 0
+    return time(hour, minute) if hour < 24 and minute < 60 else None
+
+
+def _no_hour(found: re.Match[str]) -> str:
+    return f"there is no such time of day as {found.group().strip()}"

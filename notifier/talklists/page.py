@@ -1,0 +1,264 @@
+"""The seminar's page as published, plain text or HTML → a `Seminar`, with a warning for all that is doubtful or lost.
+
+The way of a page: `_lines` → `_fields` → `_blocks`, one for each talk → `_sessions`; `_ending` refuses a torn one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from notifier.errors import Problem, TalkListError
+from notifier.talklists import Context, Reading
+from notifier.talklists._blocks import cut, looks_like_title
+from notifier.talklists._dates import zone_in
+from notifier.talklists._ending import torn_html, torn_text
+from notifier.talklists._fields import URL, Field, is_sentence_end, read_fields
+from notifier.talklists._labels import Kind, known_labels
+from notifier.talklists._lines import is_html, lines_of_html, lines_of_text
+from notifier.talklists._people import has_cjk, split_outside_parentheses
+from notifier.talklists._sessions import Zones, sessions_of
+from notifier.talklists._speakers import shortened
+from notifier.talks import Seminar, Session
+
+_BEGINNINGS = frozenset(
+    {Kind.TIME, Kind.TITLE, Kind.SPEAKER, Kind.TALK, Kind.AFFILIATION}
+    | {Kind.ABSTRACT, Kind.SLIDES, Kind.REPLAY, Kind.REFERENCES}
+)
+_OF_SEMINAR = frozenset(
+    {Kind.TEXT, Kind.HOMEPAGE, Kind.BIO, Kind.UNKEPT, Kind.NOTICE}
+)  # where they stand before all talks
+_SERIES = re.compile(
+    r"\b(?:seminars?|colloqui(?:um|a)|workshop|symposium|webinar|forum|lecture series|reading group)\b"
+    r"|讨论班|研讨班|研讨会|论坛|系列|报告会|讲座|沙龙|学术报告",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(
+    r"\W*((?:19|20)\d\d)\s?(?:年度?|学年)?\s?(?:spring|summer|autumn|fall|winter|[春夏秋冬]季?)?(?:学期)?\W*",
+    re.IGNORECASE,
+)
+_POINTER = re.compile(
+    r"\b(?:see|click|visit)(?:\s+it)?\s+here\b|\bplease (?:see|visit|click)\b|点击|见(?:这里|此处)", re.IGNORECASE
+)
+_BETWEEN_NAMES = re.compile(r"[,;，；、\n]\s?(?:and\s)?|\sand\s")
+_ABOUT_ZONE = re.compile(r"\btimes?\b|\btime ?zone\b|时间|时区", re.IGNORECASE)
+_BEIJING = "Asia/Shanghai"
+_HEAD_LINES = 800  # a page shows what it is before its first eight hundred lines are over
+
+
+def fits(text: str) -> bool:
+    """Whether the text is HTML, or has a time and a title or a speaker, in any of the known words."""
+    if is_html(text):
+        return True
+    lines = lines_of_text("\n".join(text.split("\n", _HEAD_LINES)[:_HEAD_LINES]))
+    kinds = {entry.kind for entry in read_fields(lines)}
+    return Kind.TIME in kinds and not kinds.isdisjoint({Kind.TITLE, Kind.SPEAKER})
+
+
+def read(text: str, context: Context) -> Reading:
+    """The seminar on this page. The ids of its sessions are their dates, so they are no one's own words.
+
+    Raises:
+        TalkListError: no session is on the page, or it seems cut off; with the line and what to do.
+    """
+    return _Page(text, context).read()
+
+
+class _Page:
+    """One page on its way to a `Reading`."""
+
+    def __init__(self, text: str, context: Context) -> None:
+        self._text = text
+        self._context = context
+        self._title = ""
+        self._is_html = is_html(text)
+        self._warnings: list[Problem] = []
+        self._unzoned: list[Field] = []  # the first time of a page that names no zone
+
+    def read(self) -> Reading:
+        fields = self._fields()
+        head, body, years = _parted(fields)
+        blocks = cut(body)
+        if blocks and not self._is_html:
+            _refuse(torn_text(self._text, fields, blocks))
+        zone, written = self._zone(head, body)
+        sessions = sessions_of(blocks, Zones(zone, written), years, self._warn)
+        if not sessions:
+            raise TalkListError([*self._warnings, _nothing_found()])
+        for first in self._unzoned:
+            self._warn(first.number, f"the page names no time zone; its times were read as {zone}")
+        seminar = self._seminar(head, zone, sessions)
+        return Reading(seminar, tuple(sorted(self._warnings, key=lambda warning: warning.line or 0)))
+
+    def _warn(self, line: int, message: str, advice: str = "") -> None:
+        self._warnings.append(Problem(message, advice, line=line))
+
+    def _fields(self) -> list[Field]:
+        if not self._is_html:
+            return read_fields(lines_of_text(self._text))
+        _refuse(torn_html(self._text))
+        document = lines_of_html(self._text, self._context.source)
+        self._title = document.title
+        return read_fields(document.lines)
+
+    def _zone(self, head: list[Field], body: list[Field]) -> tuple[str, str]:
+        """The seminar's zone, and the one in which times are written that name none themselves.
+
+        A page in Beijing time is a seminar there; any other zone is converted to the context's.
+        """
+        ours = self._context.timezone
+        times = [entry for entry in body if entry.kind is Kind.TIME]
+        remarks = [entry for entry in (*head, *body) if _is_about_zone(entry)]
+        for_all = next((zone for entry in remarks if (zone := zone_in(entry.text[:300]))), "")
+        said = {for_all, *(zone_in(f"{entry.words} {entry.text[:300]}") for entry in times)} - {""}
+        if not said:
+            self._unzoned = times[:1]
+        if said and said <= {_BEIJING, "+08:00"}:
+            return (ours, ours) if _agree(ours, _BEIJING) else (_BEIJING, _BEIJING)
+        return ours, for_all or ours
+
+    def _seminar(self, head: list[Field], zone: str, sessions: list[Session]) -> Seminar:
+        organisers = [entry for entry in head if entry.kind is Kind.ORGANISERS]
+        texts = [entry for entry in head if entry.kind is Kind.TEXT]
+        paragraphs = [entry for entry in head if entry.kind is Kind.BIO or _is_paragraph(entry)]
+        lines = [entry for entry in texts if not _is_paragraph(entry)]
+        name, name_zh, used = self._name([entry for entry in lines if _could_be_name(entry)])
+        for entry in lines:
+            if entry not in used and not _is_about_zone(entry):
+                self._warn(entry.number, f"the line {shortened(entry.text)!r} was not understood and left out")
+        for entry in head:
+            if entry.kind in (Kind.UNKEPT, Kind.NOTICE) and not entry.is_empty:
+                self._warn(entry.number, f"a seminar has no place for {shortened(entry.text)!r}; it was left out")
+        return Seminar(
+            id=self._context.id,
+            name=name,
+            name_zh=name_zh,
+            timezone=zone,
+            description="\n\n".join(self._paragraph(entry) for entry in paragraphs),
+            organisers=tuple(name for entry in organisers for name in _names(entry.text)),
+            homepage=self._homepage(head),
+            sessions=tuple(sessions),
+        )
+
+    def _name(self, lines: list[Field]) -> tuple[str, str, set[Field]]:
+        """The series' name, its Chinese one beside another, and the lines that they stand on."""
+        series = [entry for entry in lines if _SERIES.search(entry.text)]
+        first = next(iter(series or ([] if self._context.name else lines)), None)
+        if first is None:
+            return self._name_elsewhere(), "", set()
+        other = next((entry for entry in series if has_cjk(entry.text) != has_cjk(first.text)), None)
+        # What stands on the page more than once, as its title and above its talks, is one name.
+        used = {entry for entry in lines if entry.text == first.text or entry is other}
+        if other is None:
+            return _undecorated(first.text), "", used
+        chinese, english = sorted((first, other), key=lambda entry: has_cjk(entry.text), reverse=True)
+        return _undecorated(english.text), _undecorated(chinese.text), used
+
+    def _name_elsewhere(self) -> str:
+        name = self._context.name or _first_part(self._title)
+        if not name:
+            self._warn(1, f"the page does not name the seminar; {self._context.id!r} was taken", "set its name")
+        return name or self._context.id
+
+    def _paragraph(self, entry: Field) -> str:
+        if not self._is_html and _POINTER.search(entry.text):
+            self._warn(entry.number, "the description points to a link whose target is lost", "add the address by hand")
+        return entry.text
+
+    def _homepage(self, head: list[Field]) -> str:
+        for entry in head:
+            if entry.kind is Kind.HOMEPAGE:
+                linked = [link.url for line in entry.lines for link in line.links if link.url]
+                found = linked or URL.findall(entry.text)
+                if found:
+                    return found[0]
+        return ""
+
+
+def _refuse(torn: Problem | None) -> None:
+    if torn:
+        raise TalkListError(torn)
+
+
+def _nothing_found() -> Problem:
+    return Problem(
+        f"no session was found: looked for a time and a title or a speaker, labelled {known_labels()}",
+        "write for example: Time: 2021-11-27 9:30-11:30, then Title: … and Reporter: …",
+    )
+
+
+def _parted(fields: list[Field]) -> tuple[list[Field], list[Field], dict[int, int]]:
+    """The fields of the seminar, those of its talks, and the years that stand as headings, by line."""
+    years = {entry.number: int(found[1]) for entry in fields if (found := _year_heading(entry))}
+    fields = [entry for entry in fields if entry.number not in years or entry.kind is not Kind.TEXT]
+    first = next((i for i, entry in enumerate(fields) if entry.kind in _BEGINNINGS), len(fields))
+    # A notice right above the first talk, without a blank line, is that talk's.
+    is_talks_notice = first < len(fields) and fields[first].gap == 0
+    of_seminar = _OF_SEMINAR - {Kind.NOTICE} if is_talks_notice else _OF_SEMINAR
+    head: list[Field] = []
+    body: list[Field] = []
+    for place, entry in enumerate(fields):
+        is_head = entry.kind is Kind.ORGANISERS or (place < first and entry.kind in of_seminar)
+        (head if is_head else body).append(entry)
+    if (title := _title_above(head, body)) is not None:
+        head.remove(title)
+        body.insert(0, title)
+    return head, body, years
+
+
+def _title_above(head: list[Field], body: list[Field]) -> Field | None:
+    """The last line before the first talk, where that talk has no other title."""
+    texts = [entry for entry in head if entry.kind is Kind.TEXT]
+    if len(texts) < 2 or not body or body[0].gap > 1 or not _could_be_title(texts[-1].text):
+        return None
+    blocks = cut([replace(entry, lines=[*entry.lines]) for entry in body[:12]])  # cutting changes what it cuts
+    return None if blocks[0].of(Kind.TITLE) or not blocks[0].of(Kind.SPEAKER) else texts[-1]
+
+
+def _could_be_title(text: str) -> bool:
+    return looks_like_title(text) and not _SERIES.search(text) and not _POINTER.search(text)
+
+
+def _year_heading(entry: Field) -> re.Match[str] | None:
+    return _YEAR.fullmatch(entry.text) if entry.kind is Kind.TEXT and len(entry.text) < 40 else None
+
+
+def _is_about_zone(entry: Field) -> bool:
+    """Whether a line says in which zone the page's times are."""
+    return (
+        entry.kind in (Kind.TEXT, Kind.NOTICE, Kind.UNKEPT)
+        and _ABOUT_ZONE.search(entry.text[:300]) is not None
+        and bool(zone_in(entry.text[:300]))
+    )
+
+
+def _could_be_name(entry: Field) -> bool:
+    return looks_like_title(entry.text) or (len(entry.text) < 40 and _SERIES.search(entry.text) is not None)
+
+
+def _is_paragraph(entry: Field) -> bool:
+    text = entry.text
+    return entry.kind is Kind.TEXT and len(text) >= (20 if has_cjk(text) else 40) and is_sentence_end(text)
+
+
+def _undecorated(text: str) -> str:
+    return text.strip("#*_ \t")
+
+
+def _first_part(title: str) -> str:
+    return re.split(r"\s+[|–—-]\s+", title)[0]
+
+
+def _names(text: str) -> list[str]:
+    pieces = (piece.strip(" .。•·-*") for piece in split_outside_parentheses(_BETWEEN_NAMES, text))
+    return [piece for piece in pieces if piece]
+
+
+def _agree(zone: str, other: str) -> bool:
+    """Whether two zones are the same distance from Greenwich in winter and in summer."""
+    days = [datetime(2021, month, 1, tzinfo=UTC) for month in (1, 7)]
+    return all(
+        day.astimezone(ZoneInfo(zone)).utcoffset() == day.astimezone(ZoneInfo(other)).utcoffset() for day in days
+    )
