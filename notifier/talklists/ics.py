@@ -14,11 +14,11 @@ from icalendar.prop import vDDDTypes, vDuration, vRecur
 
 from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, Reading
-from notifier.talklists import _cells as cells
-from notifier.talklists import _rows as rows
-from notifier.talklists._components import Component, Property, take_apart
-from notifier.talklists._contents import Contents, contents_of, own_contents_of
-from notifier.talklists._zones import Zones, world_zone
+from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts import rows as rows
+from notifier.talklists.parts.components import Component, Property, take_apart
+from notifier.talklists.parts.contents import Contents, contents_of, own_contents_of
+from notifier.talklists.parts.zones import Zones, world_zone
 from notifier.talks import Seminar, Session, Status, clean_line
 
 _BEGINS = re.compile(r"\s*BEGIN:V(?:CALENDAR|EVENT)\s*$", re.IGNORECASE | re.MULTILINE)

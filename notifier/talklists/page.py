@@ -12,15 +12,15 @@ from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, Reading
-from notifier.talklists._blocks import cut, looks_like_title
-from notifier.talklists._dates import zone_in
-from notifier.talklists._ending import torn_html, torn_text
-from notifier.talklists._fields import URL, Field, is_sentence_end, read_fields
-from notifier.talklists._labels import Kind, known_labels
-from notifier.talklists._lines import is_html, lines_of_html, lines_of_text
-from notifier.talklists._people import has_cjk, split_outside_parentheses
-from notifier.talklists._sessions import Zones, sessions_of
-from notifier.talklists._speakers import shortened
+from notifier.talklists.parts.blocks import cut, looks_like_title
+from notifier.talklists.parts.dates import zone_in
+from notifier.talklists.parts.ending import torn_html, torn_text
+from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields
+from notifier.talklists.parts.labels import Kind, known_labels
+from notifier.talklists.parts.lines import is_html, lines_of_html, lines_of_text
+from notifier.talklists.parts.people import has_cjk, split_outside_parentheses
+from notifier.talklists.parts.sessions import Zones, sessions_of
+from notifier.talklists.parts.speakers import shortened
 from notifier.talks import Seminar, Session
 
 _BEGINNINGS = frozenset(

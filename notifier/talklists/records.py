@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 from notifier.errors import Problem, TalkListError
 from notifier.locations import did_you_mean, is_web_address
 from notifier.talklists import Context, Reading
-from notifier.talklists import _cells as cells
-from notifier.talklists import _rows as rows
-from notifier.talklists._trees import Record, looks_like_records, parse
+from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts import rows as rows
+from notifier.talklists.parts.trees import Record, looks_like_records, parse
 from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk, clean_line
 
 # Under these a document keeps its records.

@@ -23,10 +23,10 @@ from markdown_it.token import Token
 from notifier.errors import Problem, TalkListError
 from notifier.locations import did_you_mean
 from notifier.talklists import Context, Reading
-from notifier.talklists import _cells as cells
-from notifier.talklists import _rows as rows
-from notifier.talklists._labels import find_label
-from notifier.talklists._people import has_name_shape, people
+from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts import rows as rows
+from notifier.talklists.parts.labels import find_label
+from notifier.talklists.parts.people import has_name_shape, people
 from notifier.talks import Seminar, clean_line, clean_text
 
 _DELIMITERS = ",;\t，；"
@@ -39,7 +39,11 @@ _HEADING = re.compile(rf"^#{{1,6}} .*{_DAY}", re.MULTILINE)
 _ITEM = re.compile(rf"^ {{0,3}}(?:[-*+]|\d{{1,3}}[.)]) +[*_\[（(]{{0,3}}{_DAY}", re.MULTILINE)
 _RULE = re.compile(r"^ {0,3}\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?$", re.MULTILINE)
 # A seminar's page begins its sessions so; its archive may well be a list of days.
-_PAGE = re.compile(r"^(?:Time|Date|时间|日期|报告时间)\s*[:：]", re.MULTILINE | re.IGNORECASE)
+# A label that begins a line, plain or bold, is a page's; in Markdown items the fields stand behind a bullet.
+_PAGE = re.compile(
+    r"^(?:\*\*|__)?(?:Time|Date|Speaker|Reporter|Title|时间|日期|报告时间|报告人|主讲人|题目)\s*(?:\*\*|__)?\s*[:：]",
+    re.MULTILINE | re.IGNORECASE,
+)
 _HEADS = "Date/日期, Time/时间, Speaker/报告人, Affiliation/单位, Title/题目, Abstract/摘要, Slides/幻灯片, Replay/回放"
 _LATEST_HEAD = 3  # a spreadsheet may say what it is above its head
 

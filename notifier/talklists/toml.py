@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 from notifier.errors import TalkListError
 from notifier.locations import Fault, KeyPath, Model, checked, load, problems
 from notifier.talklists import Context, Reading
-from notifier.talklists._shapes import DAY, DefaultsTable, Document, RoomTable, SessionTable, TalkTable, status_of
-from notifier.talklists._writing import write
+from notifier.talklists.parts.shapes import DAY, DefaultsTable, Document, RoomTable, SessionTable, TalkTable, status_of
+from notifier.talklists.parts.writing import write
 from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk
 
 __all__ = ["fits", "read", "write"]

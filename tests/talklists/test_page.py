@@ -1375,7 +1375,20 @@ def test_a_time_at_the_end_of_a_page_that_gives_it_before_several_talks_is_refus
     assert "(its last time may be that of a next session)" in refusal(text)
 
 
-@pytest.mark.parametrize("end", ["Abstract: We look at engines.", "Time: 2021-11-27 9:30-11:30", "Slides: TBA"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "Abstract: We look at engines.",
+        "Time: 2021-11-27 9:30-11:30",
+        "Slides: TBA",
+        "Affiliations: 华东师范大学",
+        "Affiliation: Princeton University",
+        "Meeting ID:329744341",
+        "Alternate meeting ID (no password): 553 2421 7498",
+        "Password:974114",
+        "Living Room: bilibili living room",
+    ],
+)
 def test_a_line_that_is_whole_needs_no_line_break(end: str) -> None:
     text = f"Title: Engines\nReporter: Ada\n{end}"
     if "Time" not in end:

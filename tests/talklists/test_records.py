@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from notifier import talklists
 from notifier.errors import TalkListError
 from notifier.talklists import Context, Reading, ics, records, table, toml
-from notifier.talklists._people import is_nobody
+from notifier.talklists.parts.people import is_nobody
 from notifier.talks import (
     Link,
     Livestream,

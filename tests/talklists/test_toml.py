@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from notifier import talklists
 from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, toml
-from notifier.talklists._shapes import UNKNOWN
+from notifier.talklists.parts.shapes import UNKNOWN
 from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk, clean_line, clean_text
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from notifier.talklists._blocks import Block
-from notifier.talklists._fields import URL, Field
-from notifier.talklists._labels import Kind
-from notifier.talklists._people import affiliations, has_name_shape, is_nobody, names_only_titles, people
+from notifier.talklists.parts.blocks import Block
+from notifier.talklists.parts.fields import URL, Field
+from notifier.talklists.parts.labels import Kind
+from notifier.talklists.parts.people import affiliations, has_name_shape, is_nobody, names_only_titles, people
 from notifier.talks import Speaker
 
 Warn = Callable[..., None]  # line, message, and advice where there is some

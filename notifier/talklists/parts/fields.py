@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from notifier.talklists._dates import When, plain, read_when
-from notifier.talklists._labels import LINKS, PROSE, Kind, Label, find_label, kind_of
-from notifier.talklists._lines import Line, without_emphasis
-from notifier.talklists._people import has_cjk, is_institution, is_nobody
+from notifier.talklists.parts.dates import When, plain, read_when
+from notifier.talklists.parts.labels import LINKS, PROSE, Kind, Label, find_label, kind_of
+from notifier.talklists.parts.lines import Line, without_emphasis
+from notifier.talklists.parts.people import has_cjk, is_institution, is_nobody
 
 RULE_GAP = 9  # a line drawn across the page parts as nine blank lines do
 _LABEL_OF_LINK = 40  # characters; what stands for a link inside an abstract is a word or three

@@ -8,10 +8,10 @@ from copy import copy
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
-from bs4 import BeautifulSoup, Comment, NavigableString, Tag
-from bs4.element import PreformattedString
+from bs4 import BeautifulSoup, Comment, Tag
+from bs4.element import NavigableString, PreformattedString
 
-from notifier.talklists._labels import Kind, kind_of
+from notifier.talklists.parts.labels import Kind, kind_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from dateutil import tz  # type: ignore[import-untyped]
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from notifier.talklists._cells import zone_of
-from notifier.talklists._components import Component
+from notifier.talklists.parts.cells import zone_of
+from notifier.talklists.parts.components import Component
 
 # What Outlook shows for a zone: "(UTC+07:00) Bangkok, Hanoi, Jakarta", "(GMT-05:00) Eastern Time (US & Canada)".
 _SHOWN = re.compile(r"\((?:UTC|GMT)(?:([+-])(\d\d):?(\d\d))?\)\s*(.+)")

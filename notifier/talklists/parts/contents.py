@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from notifier.locations import is_web_address
-from notifier.talklists import _cells as cells
-from notifier.talklists import _rows as rows
-from notifier.talklists._components import Component, Property
-from notifier.talklists._lines import Line, is_html, lines_of_html
-from notifier.talklists._people import has_name_shape, people
+from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts import rows as rows
+from notifier.talklists.parts.components import Component, Property
+from notifier.talklists.parts.lines import Line, is_html, lines_of_html
+from notifier.talklists.parts.people import has_name_shape, people
 from notifier.talks import Link, Livestream, Room, Speaker, Talk, clean_line, clean_text
 
 _CALLED_OFF = re.compile(

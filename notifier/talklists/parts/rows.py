@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem
-from notifier.talklists import _cells as cells
+from notifier.talklists.parts import cells as cells
 from notifier.talks import Link, Livestream, Room, Session, Status, Talk, clean_line
 
 ROOM_FIELDS = ("url", "meeting_id", "passcode", "alternate_id", "download_url")

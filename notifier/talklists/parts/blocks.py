@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from notifier.talklists._fields import RULE_GAP, URL, Field, is_sentence_end
-from notifier.talklists._labels import PROSE, ROOM, Kind
-from notifier.talklists._people import has_cjk
+from notifier.talklists.parts.fields import RULE_GAP, URL, Field, is_sentence_end
+from notifier.talklists.parts.labels import PROSE, ROOM, Kind
+from notifier.talklists.parts.people import has_cjk
 
 _MISSING = 10  # a title or a speaker; every other price is seen against it
 _TWICE = 12  # another abstract in the same script, or another speaker apart from the first

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from notifier.talklists._dates import read_when
-from notifier.talklists._labels import Kind, find_label, kind_of
-from notifier.talklists._people import affiliations, is_nobody, people
+from notifier.talklists.parts.dates import read_when
+from notifier.talklists.parts.labels import Kind, find_label, kind_of
+from notifier.talklists.parts.people import affiliations, is_nobody, people
 from notifier.talks import Link, Livestream, Room, Speaker, clean_line, clean_text
 
 # A list that says when a session begins and not when it ends still has to be shown in calendars.

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from notifier.talklists._blocks import Block
-from notifier.talklists._dates import plain
-from notifier.talklists._fields import URL, Field, is_sentence_end
-from notifier.talklists._labels import Kind
-from notifier.talklists._lines import Line, without_emphasis
-from notifier.talklists._people import has_cjk, is_nobody
-from notifier.talklists._speakers import Warn, shortened, speakers_of
+from notifier.talklists.parts.blocks import Block
+from notifier.talklists.parts.dates import plain
+from notifier.talklists.parts.fields import URL, Field, is_sentence_end
+from notifier.talklists.parts.labels import Kind
+from notifier.talklists.parts.lines import Line, without_emphasis
+from notifier.talklists.parts.people import has_cjk, is_nobody
+from notifier.talklists.parts.speakers import Warn, shortened, speakers_of
 from notifier.talks import Link, Livestream, Talk
 
 _COURSE = re.compile(

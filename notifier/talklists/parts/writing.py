@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem
-from notifier.talklists._shapes import DAY, status_of
+from notifier.talklists.parts.shapes import DAY, status_of
 from notifier.talks import Link, Seminar, Session, Speaker, Talk, clean_line
 
 _LONGEST_LINE = 110

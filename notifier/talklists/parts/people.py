@@ -219,7 +219,7 @@ def _outside(piece: str) -> str:
 def has_name_shape(text: str) -> bool:
     """Whether a text could be a person's name: a Chinese name by its surname, a Latin one by two to five words."""
     if has_cjk(text):
-        return _is_chinese_name(text)
+        return is_chinese_name(text)
     words = text.split()
     if not 2 <= len(words) <= 5 or is_institution(text):
         return False
@@ -228,7 +228,8 @@ def has_name_shape(text: str) -> bool:
     )
 
 
-def _is_chinese_name(text: str) -> bool:
+def is_chinese_name(text: str) -> bool:
+    """Whether the text is a surname in Chinese with a given name, and nothing but a title beside it."""
     bare = re.sub(r"\s|教授|博士|老师|研究员|院士|先生|女士|副$", "", unicodedata.normalize("NFKC", text))
     latin = re.sub(r"[\u2e80-\u9fff·]", "", bare)
     bare = re.sub(r"[A-Za-z.\-]", "", bare)
@@ -238,7 +239,8 @@ def _is_chinese_name(text: str) -> bool:
         return True
     if latin and not bare:
         return False
-    return (_COMPOUND.match(bare) and len(bare) <= 4) or (bare[:1] in _SURNAMES and 2 <= len(bare) <= 3)
+    has_long_surname = _COMPOUND.match(bare) is not None and len(bare) <= 4
+    return has_long_surname or (bare[:1] in _SURNAMES and 2 <= len(bare) <= 3)
 
 
 def _is_one_latin_word(piece: str) -> bool:
@@ -283,7 +285,7 @@ def _belongs_to_name(inside: str, name: str) -> bool:
     if is_institution(inside):
         return False
     if has_cjk(inside) != has_cjk(name):
-        return _is_chinese_name(inside) if has_cjk(inside) else _is_latin_name(inside)
+        return is_chinese_name(inside) if has_cjk(inside) else _is_latin_name(inside)
     return False
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from notifier.talklists._blocks import Block
-from notifier.talklists._dates import Day, When, date_of, weekday_name
-from notifier.talklists._fields import CANCELLED, POSTPONED, Field
-from notifier.talklists._labels import ROOM, Kind
-from notifier.talklists._speakers import Warn, shortened
-from notifier.talklists._talks import TalkDraft, livestream_of, room_of, talk_of
+from notifier.talklists.parts.blocks import Block
+from notifier.talklists.parts.dates import Day, When, date_of, weekday_name
+from notifier.talklists.parts.fields import CANCELLED, POSTPONED, Field
+from notifier.talklists.parts.labels import ROOM, Kind
+from notifier.talklists.parts.speakers import Warn, shortened
+from notifier.talklists.parts.talks import TalkDraft, livestream_of, room_of, talk_of
 from notifier.talks import Livestream, Room, Session, Status, Talk
 
 _BREAK = timedelta(hours=1)  # talks of one day with a longer pause between them are two sessions

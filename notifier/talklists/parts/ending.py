@@ -10,10 +10,11 @@ import re
 from collections import Counter
 
 from notifier.errors import Problem
-from notifier.talklists._blocks import Block
-from notifier.talklists._dates import When
-from notifier.talklists._fields import URL, Field, is_sentence_end
-from notifier.talklists._labels import LINKS, PROSE, Kind
+from notifier.talklists.parts.blocks import Block
+from notifier.talklists.parts.dates import When
+from notifier.talklists.parts.fields import URL, Field, is_sentence_end
+from notifier.talklists.parts.labels import LINKS, PROSE, Kind
+from notifier.talklists.parts.people import is_chinese_name
 
 _OPENED = re.compile(r"<(html|body)[\s>]", re.IGNORECASE)
 _PAIRED = re.compile(r"<(/?)(div|table|tr|td|ul|ol|section|article|main|span|strong|b|a|em|i)\b", re.IGNORECASE)
@@ -22,6 +23,11 @@ _WHOLE_URL = re.compile(
     r"bilibili\.com/video/BV\w{10}/?(?:\?p=\d+)?$|://\S+\.(?:html|pdf|pptx|mp4|zip)$", re.IGNORECASE
 )
 _NOBODY = re.compile(r"TBA|TBD|TBC|待定|暂无|敬请期待", re.IGNORECASE)
+_MEETING_NUMBER = re.compile(r"(?:\d[ -]?){8,10}\d")  # 9 to 11 digits
+_PASSCODE = re.compile(r"\d{4}|\d{6}")
+_INSTITUTION_END = re.compile(
+    r"(?:大学|学院|研究所|研究院|实验室|公司|中心|University|Institute|College|Laboratory|Inc\.|Ltd\.)$"
+)
 _COLOPHON = re.compile(r"\W*(?:copyright|©|版权所有|.ICP备)", re.IGNORECASE)
 # A full stop that ends no sentence: an initial, `e.g.`, the number of an entry, the dots of an address.
 _ABBREVIATION = re.compile(
@@ -86,11 +92,27 @@ def _torn_line(text: str, last: Field, fields: list[Field]) -> str:
 
 
 def _torn_value(value: str, last: Field, fields: list[Field]) -> str:
-    if _WHOLE_URL.search(value) or _NOBODY.fullmatch(value):
+    if _WHOLE_URL.search(value) or _NOBODY.fullmatch(value) or _looks_whole(value, last.kind):
         return ""
     if any(other is not last and other.kind is last.kind and other.text == last.text for other in fields):
         return ""  # the same words stand elsewhere under the same label
     return "it ends inside a link" if URL.search(value) else "it ends inside a line"
+
+
+def _looks_whole(value: str, kind: Kind) -> bool:
+    """Whether a value shows its own end: a number of full length, an institution's last word, a name in Chinese.
+
+    Pages are pasted without their last line break more often than they are cut within such a value.
+    """
+    if kind in (Kind.MEETING_ID, Kind.ALTERNATE_ID):
+        return _MEETING_NUMBER.fullmatch(value) is not None
+    if kind is Kind.PASSCODE:
+        return _PASSCODE.fullmatch(value) is not None
+    if kind is Kind.LIVESTREAM:
+        return not URL.search(value)
+    if kind is Kind.AFFILIATION:
+        return _INSTITUTION_END.search(value) is not None
+    return kind is Kind.SPEAKER and is_chinese_name(value)
 
 
 def _torn_field(last: Field, fields: list[Field]) -> str:

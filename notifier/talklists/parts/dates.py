@@ -188,7 +188,8 @@ def _take_day(text: str) -> tuple[str, Day | None, str]:
 
 
 def _day_of(parts: dict[str, str | None], said: str) -> tuple[Day | None, str]:
-    year = int(parts["year"]) if parts.get("year") else None
+    written = parts.get("year")
+    year = int(written) if written else None
     if parts.get("name"):
         month, day = _MONTHS.index(str(parts["name"])[:3].lower()) + 1, int(str(parts["day"]))
     elif parts.get("first"):
