@@ -34,7 +34,7 @@ from icalendar import (
 from icalendar.timezone import is_utc
 
 from notifier.mathtext import plain_math
-from notifier.talks import Link, Seminar, Session, Talk
+from notifier.talks import Link, Seminar, Session, Talk, grouped
 
 PRODID = "-//seminar-notifier//notifier//EN"  # constant: clients compare it
 LONGEST_SUMMARY = 255
@@ -257,7 +257,7 @@ def _location(session: Session, language: str) -> str:
     room = session.room
     meeting = _link(room.url)
     if meeting or room.meeting_id:
-        return " ".join(filter(None, (_provider(meeting, language), grouped(room.meeting_id), meeting)))
+        return " ".join(filter(None, (_provider(meeting, language), _number(room.meeting_id), meeting)))
     return " ".join(filter(None, (_line(session.livestream.label), _link(session.livestream.url))))
 
 
@@ -273,14 +273,6 @@ def _host(url: str) -> str:
         return urlsplit(url if "://" in url else f"//{url}").hostname or ""
     except ValueError:
         return ""
-
-
-def grouped(meeting_id: str) -> str:
-    """The meeting ID as people read it out, `329 744 341`; one that is grouped already stays."""
-    if not re.fullmatch(r"[0-9]{9,11}", meeting_id):
-        return meeting_id
-    middle = 6 if len(meeting_id) < 11 else 7
-    return f"{meeting_id[:3]} {meeting_id[3:middle]} {meeting_id[middle:]}"
 
 
 def _description(session: Session, page: str, language: str) -> str:
@@ -301,9 +293,9 @@ def _joining(session: Session, page: str, language: str) -> str:
     room, stream = session.room, session.livestream
     values = {
         "join": _link(room.url),
-        "meeting_id": grouped(room.meeting_id),
-        "passcode": room.passcode,
-        "alternate_id": grouped(room.alternate_id),
+        "meeting_id": _number(room.meeting_id),
+        "passcode": _number(room.passcode),
+        "alternate_id": _number(room.alternate_id),
         "livestream": _link(stream.url) or _line(stream.label),
         "download_url": _link(room.download_url),
         "details": page,
@@ -353,6 +345,11 @@ def _say(what: str, language: str) -> str:
 def _text(text: str) -> str:
     r"""The text in Unicode and without a backslash: two of fifteen programs take an escaped `\nu` for a line break."""
     return plain_math(text).replace("\\", "∖")
+
+
+def _number(text: str) -> str:
+    """What is typed in to join, letter by letter: no LaTeX is looked for in it."""
+    return grouped(text).replace("\\", "∖")
 
 
 def _line(text: str) -> str:

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from copy import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from gettext import GNUTranslations, NullTranslations
 from itertools import product
-from traceback import walk_tb
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import css_inline
-import jinja2
-from babel import lists
-from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import PoFileError, read_po
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
-from notifier import differences, moments
+from notifier import differences
 from notifier.differences import Field
 from notifier.errors import Problem, TemplateError
 from notifier.mathtext import plain_math
 from notifier.moments import Clock, clock
 from notifier.notices import Kind
 from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk
+from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
 
-# A mail's language → its tag in BCP 47 and the CLDR locale of its lists.
-LANGUAGES = MappingProxyType({"zh": ("zh-CN", "zh_Hans_CN"), "en": ("en", "en")})
-SHIPPED = "shipped/"  # before a template's name: the shipped one, even where an operator has another
+_LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en"})  # a mail's language → the CLDR locale of its lists
 LARGEST_HTML = 90_000  # octets; above 102 kB Gmail cuts a mail off and with it the way to unsubscribe
 
 NAME, ADDRESS, UNSUBSCRIBE_URL = "\ufdd0", "\ufdd1", "\ufdd2"  # holes
@@ -146,89 +133,19 @@ def _with_styles(html: str, name: str) -> str:
         raise TemplateError(Problem(f"its styles cannot be used: {error}", "mend mail/mail.css", name)) from error
 
 
-class Templates:
-    """The shipped templates of `mail/`, an operator's in the place of those of the same name, once for each language.
-
-    Both are texts by their paths under a templates folder. A template reaches a shipped one that was replaced as
-    `shipped/mail/reminder.html`, and so may extend it. Words are taken from `locale/<language>/LC_MESSAGES/mail.po`.
-    Whatever is wrong with them is told by `problems`, or when it is needed.
-    """
+class Templates(TemplateFolder):
+    """The templates of `mail/`, and what is wrong with them as far as letters tell it."""
 
     def __init__(self, shipped: Mapping[str, str], overrides: Mapping[str, str] = MappingProxyType({})) -> None:
-        self._texts = {SHIPPED + name: text for name, text in shipped.items()} | {**shipped, **overrides}
-        self._environments = self._all_environments(jinja2.StrictUndefined)
-
-    def render(self, name: str, language: str, values: Mapping[str, Any]) -> str:
-        """The template in this language. Raises TemplateError with the file and line that failed."""
-        try:
-            return self._environments[language, name.endswith(".html")].get_template(name).render(values)
-        except Exception as error:  # a template can raise whatever its expressions do
-            raise TemplateError(_problem(error)) from error
+        super().__init__(shipped, overrides, folder="mail", suffixes=(".txt", ".html", ".css"), filters=_filters)
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with them, found by writing a sample of every kind of letter in every language."""
-        found = [*self._catalogue_problems(), *self._syntax_problems()]
-        return tuple(dict.fromkeys(found or self._letter_problems()))
-
-    # Whether values are escaped is decided by what is being written, not by the file that a macro stands in: Jinja
-    # takes what a macro returns to HTML for escaped, even where it comes from a file of text and is not.
-    def _all_environments(self, undefined: type[jinja2.Undefined]) -> dict[tuple[str, bool], jinja2.Environment]:
-        kinds = product(LANGUAGES, (False, True))
-        return {(language, is_html): self._environment(language, is_html, undefined) for language, is_html in kinds}
-
-    def _environment(self, language: str, is_html: bool, undefined: type[jinja2.Undefined]) -> jinja2.Environment:
-        environment = ImmutableSandboxedEnvironment(
-            loader=jinja2.FunctionLoader(self._load),
-            extensions=["jinja2.ext.i18n"],
-            autoescape=is_html,
-            undefined=undefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        tag, locale = LANGUAGES[language]
-        environment.globals |= {"language": language, "tag": tag}
-        environment.filters |= _filters(locale)
-        environment.install_gettext_translations(self._translations(language), newstyle=True)  # type: ignore[attr-defined]
-        return environment
-
-    def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        # The name goes for the file's, so that a traceback tells which template failed.
-        return (self._texts[name], name, lambda: True) if name in self._texts else None
-
-    def _translations(self, language: str) -> NullTranslations:
-        """An operator's words and, where those say nothing, the shipped ones."""
-        translations = NullTranslations()
-        for prefix in ("", SHIPPED):
-            name = f"{prefix}locale/{language}/LC_MESSAGES/mail.po"
-            if name in self._texts:
-                with suppress(TemplateError):  # it is told by `problems`, and English words are better than none
-                    translations.add_fallback(_compiled(_catalogue(name, self._texts[name])))
-        return translations
-
-    def _catalogue_problems(self) -> Iterator[Problem]:
-        for name, text in sorted(self._texts.items()):
-            if name.startswith("locale/") and name.endswith("/mail.po"):
-                try:
-                    checked = _catalogue(name, text).check()
-                except TemplateError as error:
-                    yield from error.problems
-                    continue
-                for message, errors in checked:
-                    yield from (Problem(str(error), "mend the catalogue", name, message.lineno) for error in errors)
-
-    def _syntax_problems(self) -> Iterator[Problem]:
-        environment = next(iter(self._environments.values()))
-        for name in sorted(self._texts):
-            if name.startswith("mail/"):
-                try:
-                    environment.get_template(name)
-                except jinja2.TemplateError as error:
-                    yield _problem(error)
+        return super().problems() or tuple(dict.fromkeys(self._letter_problems()))
 
     def _letter_problems(self) -> Iterator[Problem]:
         found: list[Problem] = []
-        lenient = copy(self)
-        lenient._environments = self._all_environments(_recorder(found))
+        lenient = self.noting(found)
         for matter, language in product(_samples(), LANGUAGES):
             try:
                 letter = write(lenient, matter, language, "America/New_York", named=bool(matter.session.talks))
@@ -242,84 +159,14 @@ class Templates:
         yield from found
 
 
-def _catalogue(name: str, text: str) -> Catalog:
-    try:
-        catalogue = read_po(io.StringIO(text), abort_invalid=True)
-    except PoFileError as error:  # it counts lines from 0
-        what = f"{str(error).rpartition(' on ')[0]}: '{error.line}'"
-        raise TemplateError(Problem(what, "mend the catalogue", name, error.lineno + 1)) from error
-    except ValueError as error:
-        raise TemplateError(Problem(str(error), "mend the catalogue", name)) from error
-    catalogue.charset = "utf-8"  # whatever its header says, the text was read already
-    return catalogue
-
-
-def _compiled(catalogue: Catalog) -> GNUTranslations:
-    compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    return GNUTranslations(compiled)
-
-
-def _problem(error: Exception) -> Problem:
-    """What went wrong in which line of which template."""
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        return Problem(error.message or "it does not compile", "mend the template", error.name or "", error.lineno)
-    if isinstance(error, jinja2.TemplateNotFound):
-        return Problem(f"there is no template {error.name}", "mend the name, or put the file there")
-    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
-    name, line = next((at for at in reversed(frames) if at[0].endswith((".html", ".txt", ".css"))), ("", None))
-    return Problem(f"{type(error).__name__}: {error}", "mend the template", name, line)
-
-
-def _recorder(found: list[Problem]) -> type[jinja2.Undefined]:
-    """An undefined value that notes where it was used and then stands for nothing, so that all of them are found."""
-
-    class Recorder(jinja2.ChainableUndefined):
-        def _note(self) -> None:
-            frame = sys._getframe(1)
-            while frame and "__jinja_template__" not in frame.f_globals:
-                frame = frame.f_back  # type: ignore[assignment]
-            template = frame.f_globals["__jinja_template__"]
-            line = template.get_corresponding_lineno(frame.f_lineno)
-            found.append(Problem(self._undefined_message, "mend the name", template.name, line))
-
-        def __str__(self) -> str:
-            self._note()
-            return ""
-
-        def __iter__(self) -> Iterator[Any]:
-            self._note()
-            return iter(())
-
-        def __bool__(self) -> bool:
-            self._note()
-            return False
-
-    return Recorder
-
-
-def _filters(locale: str) -> dict[str, Callable[..., Any]]:
-    """How templates write texts, lists, meeting numbers and links."""
+def _filters(language: str) -> Filters:
+    """How templates write formulas and long texts, beside what all do."""
     return {
+        **common_filters(_LOCALES[language]),
         "math": plain_math,
         "shortened": shortened,
         "lines": lambda text: Markup("<br>\n").join(escape(text).split("\n")),
-        "listed": lambda items: lists.format_list(list(items), locale=locale),
-        "grouped": grouped,
-        "hour": moments.hour,
-        "web": lambda url: url if re.match("https?://", url, re.IGNORECASE) else "",
-        "tongue": lambda text: "zh-CN" if re.search("[\u4e00-\u9fff]", text) else "en",
     }
-
-
-def grouped(number: str) -> str:
-    """A meeting's number as its program writes it: 329 744 341, 553 2421 7498; anything else as it is."""
-    digits = re.sub(r"[\s-]", "", number)
-    if not re.fullmatch("[0-9]{9,11}", digits):
-        return number
-    middle = 6 if len(digits) < 11 else 7
-    return f"{digits[:3]} {digits[3:middle]} {digits[middle:]}"
 
 
 def shortened(text: str, limit: int = 280) -> str:

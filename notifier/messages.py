@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 
 from notifier import feed, letters
 from notifier.errors import Problem
-from notifier.letters import LANGUAGES, Letter, Matter, Templates
+from notifier.letters import Letter, Matter, Templates
 from notifier.mime import Multipart, Part, Skeleton, mailbox_header, text_header, token_header
 from notifier.notices import Kind, Notice
 from notifier.subscribers import Subscriber, comparable, normalised_address
 from notifier.talks import Seminar, Session, clean_line
+from notifier.templates import LANGUAGES
 
 KEPT = 256  # skeletons of 50 kB: one for each notice, language and time zone that a day's mail is for
 
@@ -159,7 +160,7 @@ def _headers(site: Site, notice: Notice, session: Session, subject: str, languag
         token_header("Precedence", "list"),
         token_header("X-Auto-Response-Suppress", "All"),  # the same for Exchange
         token_header("Feedback-ID", f"{_atom(notice.rule)}:{_atom(session.id)}:{notice.kind}:{series}"),
-        token_header("Content-Language", LANGUAGES[language][0]),
+        token_header("Content-Language", LANGUAGES[language]),
     ]
     return "".join(headers)
 

@@ -7,31 +7,28 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import cached_property, partial
-from gettext import GNUTranslations, NullTranslations
-from types import MappingProxyType, TracebackType
+from itertools import chain
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from zoneinfo import ZoneInfo
 
-import jinja2
-from babel import dates, lists
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import PoFileError, read_po
+from babel import dates
 
 from notifier import __version__, feed, moments, talks
-from notifier.errors import Problem, TemplateError
+from notifier.errors import TemplateError
 from notifier.talks import Audience, Seminar, Session
+from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
 
-# A page's language → its tag in BCP 47 and the CLDR locale of its dates; British times have no AM and PM to misread.
-LANGUAGES = MappingProxyType({"en": ("en", "en_GB"), "zh": ("zh-CN", "zh_Hans_CN")})
+# A page's language → the CLDR locale of its dates and lists; British times have no AM and PM to misread.
+_LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en_GB"})
 UPCOMING, PAST = 12, 6  # sessions listed on the landing page; the feed has the others
 
 DIALOGUES = ("unsubscribe", "unsubscribed", "resubscribed")
@@ -50,7 +47,6 @@ PROBLEMS = MappingProxyType(
 )
 
 _SESSIONS = "/sessions/"
-_PAGE_FILE = re.compile(r"pages/.*\.html")
 _UNDATED = datetime.fromtimestamp(0, UTC)
 
 Headers = tuple[tuple[str, str], ...]
@@ -185,16 +181,12 @@ class Snapshot:
 
     def find(self, path: str, language: str) -> Document | None:
         """The document at this path, in this language where there are several. Raises TemplateError."""
-        return self.documents.get(path) or self.pages.get((path, language)) or self._of_session(path, language)
-
-    def _of_session(self, path: str, language: str) -> Document | None:
-        name = path.removeprefix(_SESSIONS)
-        if name == path:
-            return None
+        name = path.removeprefix(_SESSIONS) if path.startswith(_SESSIONS) else ""
         if name.endswith(".ics") and (one := self.shown.get(name.removesuffix(".ics"))):
             return one.event
-        one = self.shown.get(name)
-        return one.pages[language] if one else None
+        if one := self.shown.get(name):
+            return one.pages[language]
+        return self.documents.get(path) or self.pages.get((path, language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,18 +215,18 @@ def build(
     Raises:
         TemplateError: a page cannot be rendered.
     """
-    press, known = _Press(seminar, templates, site), {}
+    press, known = _Press(seminar, templates, site), dict[str, Shown]()
     if previous and previous.press.basis == press.basis:
-        press, known = previous.press, previous.shown
+        press, known = previous.press, dict(previous.shown)
     history = _History(now, {**modified, **(previous.modified if previous else {})})
     shown = {one.id: _shown(one, known.get(one.id), press, history, now) for one in seminar.sessions}
     public = replace(seminar, sessions=tuple(one.session for one in shown.values()))
     schedule = _schedule(public, site, now)
     whole = {**dict(_whole(public, shown, site, now, press)), **press.assets}
-    # Rendered now, so that a template that fails on any session fails here, where the old snapshot stays.
+    # Rendered now, so that a template that fails on sessions at all fails here, where the old snapshot stays.
     about = {
         (_page_path(session), language): page
-        for session in schedule.sessions
+        for session in filter(None, (schedule["coming"], *schedule["upcoming"], *schedule["past"]))
         for language, page in shown[session.id].pages.items()
     }
     return Snapshot(
@@ -276,122 +268,30 @@ def page(
     )
 
 
-class Templates:
-    """The shipped files of `pages/`, an operator's in the place of those of the same name, once for each language.
-
-    Both are texts by their paths under a templates folder: templates, style sheet, icon, and the words of
-    `locale/<language>/LC_MESSAGES/pages.po`. A template reaches a shipped one that was replaced as
-    `shipped/pages/layout.html`, and so may extend it.
+class Templates(TemplateFolder):
+    """The files of `pages/`: templates, style sheet and icon.
 
     Raises:
         TemplateError: a template or catalogue does not compile; every one that does not.
     """
 
     def __init__(self, shipped: Mapping[str, str], overrides: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.texts = {f"shipped/{name}": text for name, text in shipped.items()} | {**shipped, **overrides}
-        self._environments = {language: self._environment(language) for language in LANGUAGES}
-        problems = [
-            _problem(error)
-            for name in sorted(self.texts)
-            if _PAGE_FILE.fullmatch(name) and (error := self._compile_error(name))
-        ]
-        if problems:
+        super().__init__(shipped, overrides, folder="pages", suffixes=(".html",), filters=_filters)
+        if problems := self.problems():
             raise TemplateError(problems)
 
-    def text(self, name: str) -> str:
-        """The file as it is. Raises TemplateError where there is none."""
-        if name not in self.texts:
-            raise TemplateError(_problem(jinja2.TemplateNotFound(name)))
-        return self.texts[name]
 
-    def render(self, name: str, language: str, **values: Any) -> str:
-        """The page in this language. Raises TemplateError with the file and line that failed."""
-        try:
-            return self._environments[language].get_template(name).render(values)
-        except Exception as error:  # a template can raise whatever its expressions do
-            raise TemplateError(_problem(error)) from error
-
-    def _environment(self, language: str) -> jinja2.Environment:
-        environment = jinja2.Environment(
-            loader=jinja2.FunctionLoader(self._load),
-            extensions=["jinja2.ext.i18n"],
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.globals |= {"language": language, "tag": LANGUAGES[language][0]}
-        environment.filters |= _filters(language)
-        environment.install_gettext_translations(self._translations(language), newstyle=True)  # type: ignore[attr-defined]
-        return environment
-
-    def _load(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        # The name goes for the file's, so that a traceback tells which template failed.
-        return (self.texts[name], name, lambda: True) if name in self.texts else None
-
-    def _translations(self, language: str) -> NullTranslations:
-        name = f"locale/{language}/LC_MESSAGES/pages.po"
-        if name not in self.texts:
-            return NullTranslations()
-        compiled = io.BytesIO()
-        try:
-            write_mo(compiled, read_po(io.StringIO(self.texts[name]), locale=language, abort_invalid=True))
-        except PoFileError as error:
-            # babel counts lines from 0
-            wrong = Problem(f"this is no line of a catalogue: {error.line}", "mend it", name, error.lineno + 1)
-            raise TemplateError(wrong) from error
-        compiled.seek(0)
-        return GNUTranslations(compiled)
-
-    def _compile_error(self, name: str) -> jinja2.TemplateError | None:
-        try:
-            next(iter(self._environments.values())).get_template(name)
-        except jinja2.TemplateError as error:
-            return error
-        return None
-
-
-def _problem(error: Exception) -> Problem:
-    """What went wrong in which line of which template."""
-    if isinstance(error, jinja2.TemplateSyntaxError):
-        return Problem(error.message or "it does not compile", "mend the template", error.name or "", error.lineno)
-    if isinstance(error, jinja2.TemplateNotFound):
-        return Problem(f"there is no template {error.name}", "mend the name, or put the file there")
-    frames = [(f.tb_frame.f_code.co_filename, f.tb_lineno) for f in _frames(error.__traceback__)]
-    name, line = next((at for at in reversed(frames) if at[0].endswith(".html")), ("", None))
-    return Problem(f"{type(error).__name__}: {error}", "mend the template", name, line)
-
-
-def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
-    while traceback:
-        yield traceback
-        traceback = traceback.tb_next
-
-
-def _filters(language: str) -> dict[str, Callable[..., Any]]:
-    """How templates write instants (in the zone that they are in), meeting numbers and links."""
-    _, locale = LANGUAGES[language]
+def _filters(language: str) -> Filters:
+    """How templates write instants (in the zone that they are in) and paths, beside what all do."""
+    locale = _LOCALES[language]
     return {
+        **common_filters(locale),
         "day": partial(dates.format_date, format="full", locale=locale),
         "short_day": lambda at: dates.format_skeleton("yMMMEd", at, locale=locale),
-        "hour": moments.hour,
         "city": lambda at: moments.clock(at, at, str(at.tzinfo), language, home=str(at.tzinfo)).city,
         "offset": moments.offset,
-        "listed": lambda names: lists.format_list(names, locale=locale),
-        "grouped": feed.grouped,
-        "web": _web,
-        "tongue": lambda text: "zh-CN" if re.search("[\u4e00-\u9fff]", text) else "en",
         "path": lambda text: quote(text, safe=""),
     }
-
-
-def _web(url: str) -> str:
-    """The address where it is one of the web, else "": a link of a talk list must not run as a script."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return url if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
 class _History:
@@ -414,10 +314,10 @@ class _Press:
     """Makes documents from what they have in common; `basis` is that, and `digest` tells one basis from another."""
 
     def __init__(self, seminar: Seminar, templates: Templates, site: Site) -> None:
-        self._templates, self._site, self.head = templates, site, _head(seminar)
+        self.site, self.head, self._templates = site, _head(seminar), templates
         self.basis = (site, self.head, templates.texts)
         # By its version, because another program may render the same otherwise.
-        self.digest = _digest(__version__, *map(repr, self.basis))
+        self.digest = _digest(__version__, repr(site), repr(self.head), *chain(*sorted(templates.texts.items())))
         assets = list(self._assets())
         self.assets = {path: document for _, path, document in assets}
         self._frame = {
@@ -435,23 +335,19 @@ class _Press:
         body = text.encode() if isinstance(text, str) else text
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         return Document(
-            body, media_type, etag, cache_control=cache_control, headers=headers, may_compress=self._site.compress
+            body, media_type, etag, cache_control=cache_control, headers=headers, may_compress=self.site.compress
         )
 
     def page(self, template: str, language: str, cache_control: str = "no-store", **values: Any) -> Document:
         """The page in one language. Raises TemplateError."""
-        html = self._templates.render(f"pages/{template}.html", language, **self._frame, **values)
-        headers = (("Content-Language", LANGUAGES[language][0]), *_SAFE, *_SAFE_PAGE)
+        html = self._templates.render(f"pages/{template}.html", language, {**self._frame, **values})
+        headers = (("Content-Language", LANGUAGES[language]), *_SAFE, *_SAFE_PAGE)
         return self.document(html, _HTML, cache_control=cache_control, headers=headers)
 
     def event(self, session: Session) -> Document:
         """The session as a calendar file."""
-        event = feed.single(session, self.head, base_url=self._site.base_url)
+        event = feed.single(session, self.head, base_url=self.site.base_url)
         return self.document(event, _ICALENDAR, headers=_filed(session.id))
-
-    def public(self, source: Session) -> Session:
-        """The session without what is not for the public: the one place where that is taken out."""
-        return talks.shown_to(Audience.PUBLIC, source, self._site.levels)
 
     def _assets(self) -> Iterator[tuple[str, str, Document]]:
         """What pages refer to by names that change with the bytes, so that caches may keep it for ever."""
@@ -462,11 +358,14 @@ class _Press:
 
 
 def _shown(source: Session, known: Shown | None, press: _Press, history: _History, now: datetime) -> Shown:
-    """The session for the public; the one known before where nothing has changed, with all that was rendered of it."""
+    """The session for the public: the one place where what is not for them is taken out.
+
+    It is the one known before, with all that was rendered of it, where nothing has changed.
+    """
     is_over = source.end <= now
     if known and known.is_over == is_over and known.source == source:
         return known
-    session = press.public(source)
+    session = talks.shown_to(Audience.PUBLIC, source, press.site.levels)
     listed = json.dumps(talks.as_json(replace(press.head, sessions=(session,)))["sessions"][0], ensure_ascii=False)
     event_tag, page_tag = _digest(press.digest, listed), _digest(press.digest, listed, str(is_over))
     page_keys = (_key(_page_path(session), language) for language in LANGUAGES)
@@ -513,7 +412,7 @@ def _whole(
     yield "/robots.txt", press.document(robots, "text/plain; charset=utf-8")
 
 
-def _pages(schedule: _Schedule, press: _Press) -> Iterator[tuple[tuple[str, str], Document]]:
+def _pages(schedule: Mapping[str, Any], press: _Press) -> Iterator[tuple[tuple[str, str], Document]]:
     """The landing page, and those that answer for something done or gone wrong, in every language."""
     for language in LANGUAGES:
         yield ("/", language), press.page("index", language, _MINUTES, path="/", **schedule)

@@ -41,6 +41,15 @@ def clean_line(text: str) -> str:
     return " ".join(clean_text(text).split())
 
 
+def grouped(number: str) -> str:
+    """A meeting's number as its program writes it: 329 744 341, 553 2421 7498; anything else as it is."""
+    digits = re.sub(r"[\s-]", "", number)
+    if not re.fullmatch("[0-9]{9,11}", digits):
+        return number
+    middle = 6 if len(digits) < 11 else 7
+    return f"{digits[:3]} {digits[3:middle]} {digits[middle:]}"
+
+
 class Status(StrEnum):
     """Whether a session takes place, with the values of RFC 5545 section 3.8.1.11."""
 

@@ -15,7 +15,7 @@ from samples import DAYS, HOURS, ROOM, START, TALKS, seminar, session
 
 from notifier import files, letters
 from notifier.errors import Problem, TemplateError
-from notifier.letters import ADDRESS, LARGEST_HTML, NAME, UNSUBSCRIBE_URL, Letter, Matter, Templates, grouped, shortened
+from notifier.letters import ADDRESS, LARGEST_HTML, NAME, UNSUBSCRIBE_URL, Letter, Matter, Templates, shortened
 from notifier.notices import Kind
 from notifier.talks import Livestream, Room, Session, Speaker, Status, Talk
 
@@ -254,21 +254,6 @@ def test_a_text_is_cut_after_a_sentence_or_else_a_word(text: str, short: str) ->
     assert shortened(text, 25 if text.startswith("O") else 24 if " " in text else 18) == short
 
 
-@pytest.mark.parametrize(
-    ("number", "written"),
-    [
-        ("329744341", "329 744 341"),
-        ("5531234567", "553 123 4567"),
-        ("553 2421 7498", "553 2421 7498"),
-        ("553-2421-7498", "553 2421 7498"),
-        ("room 5", "room 5"),
-        ("12345678", "12345678"),
-    ],
-)
-def test_a_meeting_number_is_grouped_as_its_program_does(number: str, written: str) -> None:
-    assert grouped(number) == written
-
-
 # --- what HTML is made of
 
 
@@ -334,25 +319,10 @@ def test_an_override_of_the_layout_reaches_every_letter() -> None:
     assert all(letter(kind, templates=templates).text.endswith("Bye\n") for kind in Kind)
 
 
-def test_an_override_of_the_catalogue_changes_its_words_and_keeps_the_others() -> None:
-    header = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
-    words = header + 'msgid "Passcode:"\nmsgstr "口令:"\n'
-    templates = Templates(SHIPPED, {CATALOGUE: words})
-    assert templates.problems() == ()
-    lines = letter(language="zh", templates=templates).text.splitlines()
-    assert "口令: 974114" in lines
-    assert "会议号: 329 744 341" in lines
-
-
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (
-            "one\n{% if %}\n",
-            Problem("Expected an expression, got 'end of statement block'", "", "mail/reminder.txt", 2),
-        ),
         ("one\n{{ sesion.id }}\n", Problem("'sesion' is undefined", "", "mail/reminder.txt", 2)),
-        ("one\n\n{{ sesion.start.year }}\n", Problem("'sesion' is undefined", "", "mail/reminder.txt", 3)),
         ("{% for x in sesions %}{% endfor %}", Problem("'sesions' is undefined", "", "mail/reminder.txt", 1)),
         ("one\n{{ 1 / 0 }}", Problem("ZeroDivisionError: division by zero", "", "mail/reminder.txt", 2)),
         ("{{ session|nonsense }}", Problem("No filter named 'nonsense'.", "", "mail/reminder.txt", 1)),
@@ -385,29 +355,6 @@ def test_a_template_that_only_asks_whether_a_name_is_known_is_fine() -> None:
 def test_an_unknown_name_stops_a_letter() -> None:
     with pytest.raises(TemplateError, match=r"mail/reminder\.txt:2: .*sesion"):
         letter(templates=overridden(reminder_txt="\n{{ sesion }}"))
-
-
-def test_a_template_reaches_nothing_but_what_it_is_given() -> None:
-    for escape in (
-        "{{ session.__class__.__mro__ }}",
-        "{{ ''.__class__ }}",
-        "{{ [].append(1) }}",
-        "{{ kind.__init__ }}",
-    ):
-        with pytest.raises(TemplateError):
-            letter(templates=overridden(reminder_txt=escape))
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ('msgid "Passcode:"\nmsgstr "口令:"\n\nnonsense\n', 4),
-        ('#, python-format\nmsgid "Dear %(name)s,"\nmsgstr "%(nome)s"\n', 2),
-    ],
-)
-def test_a_broken_catalogue_is_told_with_its_line(text: str, line: int) -> None:
-    (problem,) = Templates(SHIPPED, {CATALOGUE: text}).problems()
-    assert (problem.source, problem.line) == (CATALOGUE, line)
 
 
 def test_every_text_of_the_templates_has_its_chinese_words() -> None:
