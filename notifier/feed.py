@@ -257,7 +257,7 @@ def _location(session: Session, language: str) -> str:
     room = session.room
     meeting = _link(room.url)
     if meeting or room.meeting_id:
-        return " ".join(filter(None, (_provider(meeting, language), _number(room.meeting_id), meeting)))
+        return " ".join(filter(None, (_provider(meeting, language), _typed(grouped(room.meeting_id)), meeting)))
     return " ".join(filter(None, (_line(session.livestream.label), _link(session.livestream.url))))
 
 
@@ -293,9 +293,9 @@ def _joining(session: Session, page: str, language: str) -> str:
     room, stream = session.room, session.livestream
     values = {
         "join": _link(room.url),
-        "meeting_id": _number(room.meeting_id),
-        "passcode": _number(room.passcode),
-        "alternate_id": _number(room.alternate_id),
+        "meeting_id": _typed(grouped(room.meeting_id)),
+        "passcode": _typed(room.passcode),
+        "alternate_id": _typed(grouped(room.alternate_id)),
         "livestream": _link(stream.url) or _line(stream.label),
         "download_url": _link(room.download_url),
         "details": page,
@@ -347,9 +347,9 @@ def _text(text: str) -> str:
     return plain_math(text).replace("\\", "∖")
 
 
-def _number(text: str) -> str:
+def _typed(text: str) -> str:
     """What is typed in to join, letter by letter: no LaTeX is looked for in it."""
-    return grouped(text).replace("\\", "∖")
+    return text.replace("\\", "∖")
 
 
 def _line(text: str) -> str:

@@ -183,8 +183,10 @@ def test_text_that_is_not_toml_is_told_with_its_source() -> None:
 def test_mail_crosses_the_net_in_the_clear_only_where_that_is_asked_for() -> None:
     text = '[smtp]\ntls = "none"\nhost = "mail.example.org"'
     assert problems(text) == [
-        'config.toml:2:1: mail would reach mail.example.org in the clear with tls = "none";'
-        ' use "starttls" or "implicit", or write allow_cleartext = true'
+        (
+            'config.toml:2:1: mail would reach mail.example.org in the clear with tls = "none";'
+            ' use "starttls" or "implicit", or write allow_cleartext = true'
+        )
     ]
     assert load(f"{text}\nallow_cleartext = true").smtp.tls == "none"
 
@@ -192,8 +194,10 @@ def test_mail_crosses_the_net_in_the_clear_only_where_that_is_asked_for() -> Non
 @pytest.mark.parametrize("more", ["", "\nallow_cleartext = true"])
 def test_a_password_never_crosses_the_net_in_the_clear(more: str) -> None:
     assert problems(f'[smtp]\ntls = "none"\nusername = "ada"\npassword = "x"{more}') == [
-        'config.toml:2:1: the password would cross the net in the clear with tls = "none";'
-        ' use "starttls" or "implicit", or leave out the login'
+        (
+            'config.toml:2:1: the password would cross the net in the clear with tls = "none";'
+            ' use "starttls" or "implicit", or leave out the login'
+        )
     ]
 
 
