@@ -32,6 +32,8 @@ def clean_text(text: str) -> str:
 
     Spaces at line ends and blank space around the whole are dropped; paragraphs stay.
     """
+    if text.isprintable() and unicodedata.is_normalized("NFC", text):
+        return text.strip()  # one line of nothing but characters that show, as nearly all texts are
     text = _UNSAFE.sub("", _LINE_BREAKS.sub("\n", text))
     return "\n".join(line.rstrip() for line in unicodedata.normalize("NFC", text).split("\n")).strip()
 
@@ -253,10 +255,11 @@ def shown(audience: Audience, seminar: Seminar, levels: Mapping[str, Audience]) 
 def as_json(seminar: Seminar) -> dict[str, Any]:
     """The seminar as the JSON of `export --json`: times ISO 8601 with offset, unknown things absent."""
     head = {name: value for name, value in _items(seminar) if name != "sessions"}
-    return {"seminar": head, "sessions": [_session_as_json(s) for s in seminar.sessions]}
+    return {"seminar": head, "sessions": [session_as_json(s) for s in seminar.sessions]}
 
 
-def _session_as_json(session: Session) -> dict[str, Any]:
+def session_as_json(session: Session) -> dict[str, Any]:
+    """One session as it stands in `as_json`."""
     out = dict(_items(session))
     out["room"] = dict(_items(session.room))
     out["livestream"] = dict(_items(session.livestream))

@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -26,6 +28,7 @@ from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, St
 __all__ = ["fits", "read", "write"]
 
 _OURS = re.compile(r"^[ \t]*(\[seminar\]|\[\[?session(\.talk)?\]\]?|\[defaults(\.\w+)?\])[ \t]*(#.*)?$", re.MULTILINE)
+_SESSION = re.compile(r"^[ \t]*\[\[session\]\]", re.MULTILINE)
 _MEETING_ID = re.compile(r"[0-9]{9,11}")
 _WHEN = frozenset({"id", "date", "time", "start", "end", "timezone"})
 _ONE_MEETING = ("url", "meeting_id", "passcode")
@@ -49,10 +52,43 @@ def read(text: str, context: Context) -> Reading:
         TalkListError: with every problem at once, each with its line and column.
     """
     reader = _Reader(context)
-    seminar = reader.seminar(load(text, TalkListError))
+    seminar = reader.seminar(*_tables(text))
     if reader.faults:
         raise TalkListError(problems(reader.faults, text))
+    global _remembered  # in one assignment, because a daemon reads in a thread of its own
+    _remembered = reader.sound
     return Reading(seminar, problems(reader.doubts, text), has_ids=True)
+
+
+# The sessions of the list that was read last, by their text and by what else they depend on: a list is read again after
+# every edit, and of 2,000 sessions one was edited.
+_remembered: dict[tuple[str, str], Session] = {}
+
+
+def _tables(text: str) -> tuple[dict[str, Any], list[str]]:
+    """The tables of the list, and the text of each session where every one can be read alone; else no texts.
+
+    A session is parted from the next at its [[session]]. Where that stands inside a string, the part before it ends in
+    an open string and is no TOML, so that the list is read as a whole.
+    """
+    starts = [found.start() for found in _SESSION.finditer(text)]
+    head, *parts = (text[a:b] for a, b in pairwise([0, *starts, len(text)]))
+    known = {part for part, _ in _remembered}
+    try:
+        tables = tomllib.loads(head)
+        sessions = [{} if part in known else _session_table(part) for part in parts]
+    except (ValueError, RecursionError):
+        return load(text, TalkListError), []
+    if "session" in tables or None in sessions:
+        return load(text, TalkListError), []
+    return {**tables, "session": sessions}, parts
+
+
+def _session_table(part: str) -> dict[str, Any] | None:
+    """The one session's table in this part of a list; None where it holds anything else."""
+    tables = tomllib.loads(part)
+    sessions = tables.pop("session", None)
+    return sessions[0] if isinstance(sessions, list) and not tables else None
 
 
 class _Reader:
@@ -62,19 +98,20 @@ class _Reader:
         self.context = context
         self.faults: list[Fault] = []
         self.doubts: list[Fault] = []
+        self.sound: dict[tuple[str, str], Session] = {}
+        self._doubted: set[int] = set()
         self._defaults = DefaultsTable()
         self._zone = context.timezone
 
-    def seminar(self, tables: dict[str, Any]) -> Seminar:
+    def seminar(self, tables: dict[str, Any], parts: Sequence[str]) -> Seminar:
+        """The seminar in these tables; `parts` are the sessions' texts, where each can be read alone."""
         document = self._checked(Document, tables, ()) or Document()
         head, self._defaults = document.seminar, document.defaults
         self._zone = head.timezone or self.context.timezone
         self._check_meeting_ids(self._defaults.room, ("defaults", "room"))
-        entries = [(i, self._checked(SessionTable, table, ("session", i))) for i, table in enumerate(document.session)]
-        has_sound_shape = not self.faults
-        sessions = {i: self._session(entry, ("session", i), has_sound_shape) for i, entry in entries if entry}
+        sessions, ids = self._sessions(document.session, parts)
         self._compare({i: session for i, session in sessions.items() if session})
-        self._check_ids((i, entry.id) for i, entry in entries if entry)
+        self._check_ids(sorted(ids.items()))
         name, name_zh = head.name.pair
         description, description_zh = head.description.pair
         if not (name or self.context.name):
@@ -92,6 +129,30 @@ class _Reader:
             homepage=head.homepage,
             sessions=tuple(filter(None, sessions.values())),
         )
+
+    def _sessions(
+        self, tables: Sequence[Any], parts: Sequence[str]
+    ) -> tuple[dict[int, Session | None], dict[int, str]]:
+        """The sessions and their ids by their place in the list; those whose text was read before are taken over."""
+        basis = f"{self._zone} {self._defaults!r}"
+        known = {i: found for i, part in enumerate(parts) if (found := _remembered.get((part, basis)))}
+        tables = [
+            table or (_session_table(parts[i]) if parts and i not in known else table) for i, table in enumerate(tables)
+        ]
+        fresh = {i: self._checked(SessionTable, t, ("session", i)) for i, t in enumerate(tables) if i not in known}
+        has_sound_shape = not self.faults
+        read = {i: self._alone(entry, i, has_sound_shape) for i, entry in fresh.items() if entry}
+        ids = {i: session.id for i, session in known.items()} | {i: entry.id for i, entry in fresh.items() if entry}
+        sessions = {i: known.get(i) or read.get(i) for i in range(len(tables))}
+        self.sound = {(part, basis): s for i, part in enumerate(parts) if (s := sessions[i]) and i not in self._doubted}
+        return sessions, ids
+
+    def _alone(self, entry: SessionTable, place: int, has_sound_shape: bool) -> Session | None:
+        before = len(self.doubts)
+        session = self._session(entry, ("session", place), has_sound_shape)
+        if len(self.doubts) > before:
+            self._doubted.add(place)  # it must be told again when the list is read again
+        return session
 
     def _checked(self, model: type[Model], table: Any, at: KeyPath) -> Model | None:
         value, faults = checked(model, table, at, vital=_WHEN if at else frozenset())

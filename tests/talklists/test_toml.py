@@ -635,3 +635,60 @@ def test_the_past_of_inits_list_is_what_the_seminars_page_says() -> None:
         assert missing == []
     assert sum(len(s.talks) for s in past) == published.count("Reporter:") + published.count("Report:")
     assert {s.id for s in past if s.room != Room()} == {"2021-11-27"}
+
+
+# --- Read again -------------------------------------------------------------------------------------------------------
+
+SEVERAL = "".join(
+    f"""
+    [[session]]
+    id = "s{n}"
+    date = 2021-11-{n:02}
+    time = "09:30-11:30"
+      [[session.talk]]
+      title = "Talk {n}"
+      speaker = "Ada"
+    """
+    for n in range(1, 6)
+)
+HEAD = '[seminar]\nname = "A Seminar"\ntimezone = "Asia/Shanghai"\n'
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        HEAD + SEVERAL.replace("Talk 3", "Another talk"),
+        HEAD + SEVERAL.replace("2021-11-04", "2021-12-04"),
+        HEAD.replace("Shanghai", "Tokyo") + SEVERAL,
+        HEAD + '[defaults]\nroom.url = "https://meeting.tencent.com/dm/p1q2HxwW3x4r"\n' + SEVERAL,
+        HEAD + SEVERAL + SEVERAL.replace("2021-11", "2021-12").replace('id = "s', 'id = "t'),
+        HEAD + SEVERAL[: SEVERAL.index('"s4"') - 30],
+        HEAD + SEVERAL + "[defaults]\nsince = 2021-11-03\n",
+    ],
+)
+def test_a_list_read_again_after_an_edit_reads_as_for_the_first_time(edited: str) -> None:
+    toml.read(HEAD + SEVERAL, Context())
+    again = toml.read(edited, Context())
+    toml.read('[[session]]\nid = "x"\ndate = 2021-11-27\ntime = "09:30-11:30"\n', Context())
+    assert again == toml.read(edited, Context())
+
+
+def test_a_doubt_is_told_again_when_the_list_is_read_again() -> None:
+    doubtful = HEAD + SEVERAL.replace('id = "s2"', 'id = "s2"\nroom.meeting_id = "12"')
+    first = toml.read(doubtful, Context())
+    assert first.warnings
+    assert toml.read(doubtful, Context()) == first
+
+
+def test_a_session_s_head_inside_a_text_begins_no_session() -> None:
+    quoted = HEAD + SEVERAL + '      abstract = """\n[[session]]\nid = "none"\n"""\n'
+    sessions = toml.read(quoted, Context()).seminar.sessions
+    assert [session.id for session in sessions] == ["s1", "s2", "s3", "s4", "s5"]
+    assert sessions[-1].talks[0].abstract == '[[session]]\nid = "none"'
+
+
+def test_two_sessions_of_one_text_are_still_two_of_one_id() -> None:
+    with pytest.raises(TalkListError, match='2 sessions have the id "s1"'):
+        toml.read(HEAD + SEVERAL + SEVERAL[: SEVERAL.index("[[session]]", 10)], Context())
+    with pytest.raises(TalkListError, match='2 sessions have the id "s1"'):
+        toml.read(HEAD + SEVERAL + SEVERAL[: SEVERAL.index("[[session]]", 10)], Context())
