@@ -20,6 +20,12 @@ def needs(program: str, package: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(is_missing, reason=f"{program} is missing: apt-get install {package}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "real_page" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_page")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("real_page") and not PUBLISHED.is_dir():
         pytest.skip("the seminar's real page is not beside this checkout")
