@@ -692,3 +692,32 @@ def test_an_operators_template_can_extend_the_shipped_one():
     snapshot = pages.build(SEMINAR, Templates(TEXTS, {"pages/index.html": own}), SITE, now=NOW)
     assert words(landing(snapshot), "h1") == ["Ours"]
     assert words(landing(snapshot), ".name") == ["Joint Seminar"]
+
+
+# --- Rendered when asked for ------------------------------------------------------------------------------------------
+
+MANY = replace(
+    SEMINAR, sessions=tuple(session(at(1, month=1) + timedelta(days=n), Talk(f"Talk {n}")) for n in range(50))
+)
+
+
+def test_a_session_that_nobody_asks_for_is_not_rendered():
+    snapshot = built(MANY)
+    rendered = {name for name, one in snapshot.shown.items() if "pages" in vars(one)}
+    assert rendered == {one.id for one in MANY.sessions[-pages.PAST :]}
+    assert get("/sessions/2021-01-01", at=snapshot).status == 200
+    assert "pages" in vars(snapshot.shown["2021-01-01"])
+
+
+def test_what_is_rendered_late_has_the_bytes_and_times_of_its_snapshot():
+    early, late = built(MANY), built(MANY)
+    expected = dict(early.keyed)
+    after = built(MANY, now=NOW + timedelta(minutes=9), previous=late)
+    assert {key: after.keyed[key] for key in expected} == expected
+
+
+def test_a_session_is_found_whatever_its_id_looks_like():
+    several = (replace(NEXT, id="a"), replace(PAST, id="a.ics"), replace(LATER, id="x/y"))
+    snapshot = built(replace(SEMINAR, sessions=several))
+    for path, status in {"a": 200, "a.ics": 200, "a.ics.ics": 200, "x/y": 200, "x/y.ics": 200, ".ics": 404}.items():
+        assert get(f"/sessions/{path}", at=snapshot).status == status, path

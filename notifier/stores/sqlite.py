@@ -37,6 +37,7 @@ CREATE TABLE accepted (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     seminar TEXT NOT NULL, text BLOB NOT NULL, source TEXT NOT NULL, at INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE listed (session_id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT;
 CREATE TABLE session (
     id TEXT PRIMARY KEY, uid TEXT NOT NULL UNIQUE, digest TEXT NOT NULL,
     revision INTEGER NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL
@@ -92,6 +93,7 @@ class SqliteStore:
         self._thread = thread
         self._resend = resend
         self._facts: Facts | None = None
+        self._listed: dict[str, Session] = {}
 
     @classmethod
     async def open(cls, path: str | Path, *, resend: bool = True, read_only: bool = False) -> SqliteStore:
@@ -154,28 +156,20 @@ class SqliteStore:
         return self._facts
 
     async def accepted(self) -> Accepted | None:
-        row = await self._run(lambda db: db.execute("SELECT seminar, text, source, at FROM accepted").fetchone())
-        if row is None:
-            return None
-        return Accepted(talks.from_json(json.loads(row["seminar"])), row["text"], row["source"], _instant(row["at"]))
+        return await self._run(_accepted)
 
     async def accept(self, accepted: Accepted, identities: Iterable[Identity]) -> None:
-        rest = (accepted.text, accepted.source, _ms(accepted.at))
-        changed = [(i.id, i.uid, i.digest, i.revision, _ms(i.created), _ms(i.modified)) for i in identities]
-        present = json.dumps([session.id for session in accepted.seminar.sessions])
+        rows = [(i.id, i.uid, i.digest, i.revision, _ms(i.created), _ms(i.modified)) for i in identities]
+        listed = {session.id: session for session in accepted.seminar.sessions}
+        # Of a long list one edit changes one session, and the others are the very same objects.
+        changed = [s for s in listed.values() if self._listed.get(s.id) is not s]
 
         def work(db: sqlite3.Connection) -> None:
-            values = (_document(accepted.seminar), *rest)
-            db.execute("INSERT OR REPLACE INTO accepted VALUES (1, ?, ?, ?, ?)", values)
-            db.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?)", changed)
-            db.execute(
-                f"UPDATE delivery SET state = 'cancelled', reply = 'the session was taken off the list', updated = ?"
-                f" WHERE ({_UNSENT}) AND notice_id IN"
-                " (SELECT id FROM notice WHERE session_id NOT IN (SELECT value FROM json_each(?)))",
-                (_ms(accepted.at), present),
-            )
+            _accept(db, accepted, changed)
+            db.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?)", rows)
 
         await self._write(work)
+        self._listed = listed
 
     async def identities(self) -> dict[str, Identity]:
         rows = await self._run(lambda db: db.execute("SELECT * FROM session").fetchall())
@@ -388,20 +382,38 @@ def _facts(db: sqlite3.Connection) -> Facts:
     )
 
 
-def _document(seminar: Seminar) -> str:
-    """The seminar as `talks.as_json`, its sessions written once each: of 2,000 one edit changes one."""
-    head = json.dumps(talks.as_json(replace(seminar, sessions=()))["seminar"], ensure_ascii=False)
-    return f'{{"seminar": {head}, "sessions": [{", ".join(map(_written, seminar.sessions))}]}}'
+def _accepted(db: sqlite3.Connection) -> Accepted | None:
+    row = db.execute("SELECT seminar, text, source, at FROM accepted").fetchone()
+    if row is None:
+        return None
+    sessions = [json.loads(listed["document"]) for listed in db.execute("SELECT document FROM listed")]
+    seminar = talks.from_json({"seminar": json.loads(row["seminar"]), "sessions": sessions})
+    return Accepted(seminar, row["text"], row["source"], _instant(row["at"]))
 
 
-@lru_cache(8192)
-def _written(session: Session) -> str:
-    return json.dumps(talks.session_as_json(session), ensure_ascii=False)
+def _accept(db: sqlite3.Connection, accepted: Accepted, changed: Iterable[Session]) -> None:
+    head = _json(talks.as_json(replace(accepted.seminar, sessions=()))["seminar"])
+    values = (head, accepted.text, accepted.source, _ms(accepted.at))
+    db.execute("INSERT OR REPLACE INTO accepted VALUES (1, ?, ?, ?, ?)", values)
+    present = json.dumps([session.id for session in accepted.seminar.sessions])
+    db.execute("DELETE FROM listed WHERE session_id NOT IN (SELECT value FROM json_each(?))", (present,))
+    documents = ((session.id, _json(talks.session_as_json(session))) for session in changed)
+    db.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?)", documents)
+    db.execute(
+        "UPDATE delivery SET state = 'cancelled', reply = 'the session was taken off the list', updated = ?"
+        f" WHERE ({_UNSENT}) AND notice_id IN"
+        " (SELECT id FROM notice WHERE session_id NOT IN (SELECT value FROM json_each(?)))",
+        (_ms(accepted.at), present),
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _snapshot(session: Session) -> str:
     # A session alone is told as a seminar of one, so that there is one way to write it and one to read it back.
-    return json.dumps(talks.as_json(Seminar("_", "_", session.timezone, sessions=(session,))), ensure_ascii=False)
+    return _json(talks.as_json(Seminar("_", "_", session.timezone, sessions=(session,))))
 
 
 @lru_cache(64)  # everyone's claim of one notice holds the same
