@@ -272,3 +272,13 @@ async def test_a_reader_stands_beside_the_writer(tmp_path: Path) -> None:
     assert [one.address for one in await reader.subscribers()] == [ADA.address]
     await reader.close()
     await writer.close()
+
+
+async def test_a_store_that_fails_says_so_in_words(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "notifier.db")
+    await store.note({"max": "1"})
+    await store._run(lambda db: db.execute("PRAGMA max_page_count = 1"))  # a full disk, as SQLite sees it
+    with pytest.raises(StoreError, match="the store failed: database or disk is full"):
+        await store.note({f"fact {n}": "x" * 10_000 for n in range(100)})
+    assert await store.fact("max") == "1"
+    await store.close()

@@ -287,7 +287,12 @@ class SqliteStore:
         return await self._run(lambda db: _summary(db, _ms(now)))
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._connection)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._connection)
+        except sqlite3.Error as error:
+            raise StoreError(
+                Problem(f"the store failed: {error}", "look at the disk; if it stays, restore a backup")
+            ) from error
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._facts = None
@@ -298,7 +303,8 @@ class SqliteStore:
                 result = work(db)
                 db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # a full disk has rolled it back already
+                    db.execute("ROLLBACK")
                 raise
             return result
 
