@@ -602,8 +602,9 @@ def remove(ctx: click.Context, address: str) -> None:
 @subscribers.command("import")
 @click.argument("source")
 @click.option("--dry-run", is_flag=True, help="Only say what is wrong.")
+@as_json
 @click.pass_context
-def import_subscribers(ctx: click.Context, source: str, dry_run: bool) -> None:
+def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: bool) -> None:
     """Add the subscribers of a CSV file (or -): good lines are taken, bad ones told by number.
 
     The first line names the columns: address, and any of name, language, timezone, leads, state.
@@ -626,7 +627,11 @@ def import_subscribers(ctx: click.Context, source: str, dry_run: bool) -> None:
     answer = {"added": 0, "updated": 0}
     if good and not dry_run:
         answer = asyncio.run(_ask(config, {"do": "subscribe", "subscribers": good}))
-    click.echo(f"{len(good)} good, {bad} bad; {answer['added']} added, {answer['updated']} updated")
+    counts = {"good": len(good), "bad": bad, "added": answer["added"], "updated": answer["updated"]}
+    if as_json:
+        _print_json(counts)
+    else:
+        click.echo("{good} good, {bad} bad; {added} added, {updated} updated".format(**counts))
     sys.exit(NOT_SO if bad else DONE)
 
 

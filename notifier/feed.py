@@ -83,24 +83,28 @@ _SAID = MappingProxyType(
 class Options:
     """What a reader asks of the feed.
 
-    `past` is how far back it goes, None for all; `alarm` how long before each session the calendar rings, None for
-    not at all; `split` makes an event of each talk instead of each session.
+    `past` is how far back it goes, None for all; `at_least` so many of the latest past sessions stay in it even when
+    they are older; `alarm` is how long before each session the calendar rings, None for not at all; `split` makes an
+    event of each talk instead of each session.
     """
 
     past: timedelta | None = timedelta(days=365)
+    at_least: int = 0
     cancelled: bool = True
     alarm: timedelta | None = None
     split: bool = False
 
 
-def render(
-    seminar: Seminar, *, now: datetime, base_url: str, language: str = "", options: Options = Options()
-) -> bytes:
+# A year back, and the last hundred sessions however old: readers miss past talks, and Google drops feeds of a megabyte.
+USUAL = Options(at_least=100)
+
+
+def render(seminar: Seminar, *, now: datetime, base_url: str, language: str = "", options: Options = USUAL) -> bytes:
     """The feed as bytes; they change only when a session does, or when one leaves the window before `now`.
 
     `language` is `zh` or `en`, or empty for both at once.
     """
-    sessions = [session for session in seminar.sessions if _is_in_window(session, now, options)]
+    sessions = _in_window(seminar.sessions, now, options)
     if options.split:
         sessions = [part for session in sessions for part in _split(session)]
     calendar = _calendar(seminar)
@@ -122,10 +126,14 @@ def single(session: Session, seminar: Seminar, *, base_url: str, method: str = "
     return _joined(calendar, seminar, [session], [event])
 
 
-def _is_in_window(session: Session, now: datetime, options: Options) -> bool:
-    if session.is_cancelled and (not options.cancelled or session.end < now - CANCELLED_FOR):
-        return False
-    return options.past is None or session.end > now - options.past
+def _in_window(sessions: Iterable[Session], now: datetime, options: Options) -> list[Session]:
+    """The sessions that the feed holds, in their order."""
+    shown = [s for s in sessions if not s.is_cancelled or (options.cancelled and s.end >= now - CANCELLED_FOR)]
+    if options.past is None:
+        return shown
+    over = [s.id for s in shown if s.end <= now]
+    kept = set(over[-options.at_least :]) if options.at_least else set()
+    return [s for s in shown if s.end > now - options.past or s.id in kept]
 
 
 def _split(session: Session) -> Iterator[Session]:

@@ -320,6 +320,13 @@ def test_the_feed_goes_back_as_far_as_asked(options: Options, expected: list[str
     assert uids(PAST, LAST, NEXT, options=options) == expected
 
 
+def test_the_usual_feed_holds_the_last_hundred_sessions_however_old():
+    old = [session(START - n * 30 * DAYS - 400 * DAYS, id=f"s{n}", uid=f"s{n}@x") for n in range(101, 0, -1)]
+    series = Seminar("jsml", "Seminar", "Asia/Shanghai", sessions=(*old, NEXT))
+    events = Calendar.from_ical(feed.render(series, now=START, base_url=SITE)).events
+    assert [str(event["UID"]) for event in events] == [*(f"s{n}@x" for n in range(100, 0, -1)), "next@x"]
+
+
 def test_a_session_that_is_on_now_is_in_every_feed():
     assert uids(session(), now=START + HOURS, options=Options(past=timedelta(0))) == ["2021-11-27@seminar.example.org"]
 

@@ -518,8 +518,9 @@ async def test_a_cancelled_message_leaves_no_link_out_of_step(stage: str) -> Non
             sending = asyncio.create_task(smtp.send(letter(1), intended))
             await reached.wait()
             sending.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await sending
+            (end,) = await asyncio.gather(sending, return_exceptions=True)
+            # Python 3.11's wait_for loses a cancellation that meets the end of what it waits for: here, of connecting.
+            assert isinstance(end, asyncio.CancelledError) or (stage == "connect" and end.answer is Answer.RELAY)
             await asyncio.to_thread(server.wait_until, lambda: server.ended == 1)  # the late reply is out by now
             assert (await smtp.send(letter(2), intended)).answer is Answer.ACCEPTED
     assert server.inbox == [letter(2).message_id]

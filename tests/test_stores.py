@@ -218,6 +218,15 @@ async def test_one_mailbox_in_two_spellings_is_one_subscriber(store: Store) -> N
     assert len(await store.subscribers()) == 3
 
 
+async def test_who_is_blocked_stays_blocked_until_a_person_says_otherwise(store: Store) -> None:
+    await store.subscribe([replace(ADA, state=State.BLOCKED)], NOW)
+    ada = await store.subscriber(ADA.address)
+    assert ada is not None
+    assert await store.set_state(ada.id, State.CONFIRMED, NOW) == ada
+    await store.subscribe([ADA], NOW)
+    assert await store.subscriber(ADA.address) == replace(ada, state=State.CONFIRMED)
+
+
 async def test_baseline_and_rules_are_noted_at_their_first_sight_only(store: Store) -> None:
     await store.begin(NOW, (*rule_names(Rules()), "reminder-3h"))
     facts = await store.facts()

@@ -159,7 +159,7 @@ class Store(Protocol):
         ...
 
     async def set_state(self, subscriber_id: int, state: State, now: datetime) -> Subscriber | None:
-        """Changes a subscriber's state; None where there is no such subscriber."""
+        """Changes a subscriber's state, unless they are blocked; None where there is no such subscriber."""
         ...
 
     async def subscribers(self) -> list[Subscriber]:

@@ -250,7 +250,11 @@ class SqliteStore:
 
     async def set_state(self, subscriber_id: int, state: State, now: datetime) -> Subscriber | None:
         def work(db: sqlite3.Connection) -> Subscriber | None:
-            db.execute("UPDATE subscriber SET state = ?, changed = ? WHERE id = ?", (state, _ms(now), subscriber_id))
+            # Who is blocked stays so until a person says otherwise, and not whoever holds an old link.
+            db.execute(
+                "UPDATE subscriber SET state = ?, changed = ? WHERE id = ? AND state <> 'blocked'",
+                (state, _ms(now), subscriber_id),
+            )
             return next(iter(_subscribers(db, "WHERE s.id = ?", subscriber_id)), None)
 
         return await self._write(work)
