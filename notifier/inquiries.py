@@ -123,7 +123,11 @@ async def imported(source: str, form: str, timezone: str, known: Path | None) ->
         old = talklists.read(files.read(known), replace(context, source=str(known))).seminar
     seminar, doubts = revisions.recognise(old, found.seminar, has_ids=found.has_ids)
     lost = revisions.vanished(old, seminar) if old else ()
-    return seminar, (*found.warnings, *doubts, *(replace(p, advice="it is not in the new list") for p in lost))
+    return seminar, (
+        *found.warnings,
+        *doubts,
+        *(replace(p, advice="the list that was there is kept beside the new one") for p in lost),
+    )
 
 
 def public_feed(config: Config, seminar: Seminar, now: datetime) -> bytes:
