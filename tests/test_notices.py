@@ -14,6 +14,7 @@ from notifier.notices import (
     Settled,
     Verdict,
     decide,
+    is_stale,
     lateness_allowed,
     next_due,
     rule_names,
@@ -236,3 +237,17 @@ def test_the_next_due_instant_is_the_soonest_that_waits() -> None:
     now = START - 3 * DAYS
     facts = Facts(LONG_AGO, settled={"2021-11-27": (opened("announcement", Kind.ANNOUNCEMENT),)})
     assert next_due(decide(seminar(), RULES, facts, now), now) == START - DAYS
+
+
+def test_a_mail_about_a_session_that_has_materially_changed_since_is_stale() -> None:
+    assert is_stale(session(), session(START + HOURS))
+    assert is_stale(session(), session(status=Status.CANCELLED))
+    assert is_stale(session(), session(room=Room(url="https://meeting.tencent.com/dm/another")))
+
+
+def test_a_mail_is_not_stale_after_an_immaterial_or_quiet_edit() -> None:
+    assert not is_stale(session(), session())
+    assert not is_stale(
+        session(), session(notice="", talks=(Talk("Another title", speakers=TALKS[0].speakers), TALKS[1]))
+    )
+    assert not is_stale(session(), session(START + HOURS, quiet=True))

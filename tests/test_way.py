@@ -282,6 +282,18 @@ async def test_a_vanished_session_is_a_question_and_not_a_cancellation(house: Ho
     assert "2021-12-11" not in (await house.get("/talks.json")).text
 
 
+async def test_what_waits_for_the_mail_server_is_withheld_once_the_session_has_moved(house: House) -> None:
+    await house.subscribe(*PEOPLE)
+    house.mail.say("rcpt", "450 4.2.0 greylisted", times=3)
+    await house.start()
+    await house.pass_time(DUE)
+    await house.until(lambda: house.mail.commands.count("QUIT") >= 1 or len(house.mail.commands) >= 9)
+    await house.edit("date = 2021-11-27", "date = 2021-12-04")
+    await house.pass_time(house.now + timedelta(minutes=10))
+    await house.arrived(3)
+    assert {m.message_id.split(".")[1] for m in house.mail.messages} == {"change-1"}
+
+
 async def test_a_hang_up_reloads_the_list_at_once(house: House) -> None:
     await house.start()
     assert house.daemon is not None

@@ -776,6 +776,8 @@ def test_the_real_page_cut_anywhere_is_refused_or_read_without_a_wrong_word(real
         "\nTime:2021-10-30 \xa0 9:30-11:30\n",
         "\nTitle:Barron Spaces\n",
         "Reporter:Jinchao X",
+        "Reporter:李宗",
+        "Reporter:王涵 (",
         "Affiliations:\n",
         "University of Muenster, Germany;\n",
         "https://www.bilibili.com/video/BV1Yq4",

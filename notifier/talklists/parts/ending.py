@@ -14,7 +14,6 @@ from notifier.talklists.parts.blocks import Block
 from notifier.talklists.parts.dates import When
 from notifier.talklists.parts.fields import URL, Field, is_sentence_end
 from notifier.talklists.parts.labels import LINKS, PROSE, Kind
-from notifier.talklists.parts.people import is_chinese_name
 
 _OPENED = re.compile(r"<(html|body)[\s>]", re.IGNORECASE)
 _PAIRED = re.compile(r"<(/?)(div|table|tr|td|ul|ol|section|article|main|span|strong|b|a|em|i)\b", re.IGNORECASE)
@@ -100,7 +99,7 @@ def _torn_value(value: str, last: Field, fields: list[Field]) -> str:
 
 
 def _looks_whole(value: str, kind: Kind) -> bool:
-    """Whether a value shows its own end: a number of full length, an institution's last word, a name in Chinese.
+    """Whether a value shows its own end: a number of full length, an institution's last word. A name shows none.
 
     Pages are pasted without their last line break more often than they are cut within such a value.
     """
@@ -110,9 +109,7 @@ def _looks_whole(value: str, kind: Kind) -> bool:
         return _PASSCODE.fullmatch(value) is not None
     if kind is Kind.LIVESTREAM:
         return not URL.search(value)
-    if kind is Kind.AFFILIATION:
-        return _INSTITUTION_END.search(value) is not None
-    return kind is Kind.SPEAKER and is_chinese_name(value)
+    return kind is Kind.AFFILIATION and _INSTITUTION_END.search(value) is not None
 
 
 def _torn_field(last: Field, fields: list[Field]) -> str:
