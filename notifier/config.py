@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -138,13 +137,6 @@ def _split(url: str) -> tuple[str, str] | None:
         return None
 
 
-def _proxy(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text, strict=False)) if "/" in text else str(ipaddress.ip_address(text))
-    except ValueError as error:
-        raise refusal(f'"{text}" is no IP address or network', 'write it like "10.0.0.1" or "10.0.0.0/8"') from error
-
-
 def _address(text: str) -> str:
     """The text of an address to listen at."""
     if text.startswith("unix:/"):
@@ -212,7 +204,6 @@ class ServerSection(_Section):
         "127.0.0.1:8000",
     )
     base_url: WebAddress = ""
-    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], BeforeValidator(_listed)] = ()
     compress: bool = True
 
     @field_validator("base_url")

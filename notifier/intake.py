@@ -66,10 +66,9 @@ def recognise(reading: Reading, old: Seminar | None, identities: Iterable[str]) 
 
 def refuse_losses(previous: Accepted, data: bytes, new: Seminar, source: str) -> None:
     """Raises TalkListError where the new list is the old one cut off, or silently lacks a session or a talk."""
-    if len(data) < len(previous.text) and previous.text.startswith(data):
-        kept = data.count(b"\n") + 1
-        cut = Problem("the list ends here: it is the last accepted one cut off", "restore the rest", source, kept)
-        raise TalkListError((cut, *(p.in_source(source) for p in revisions.vanished(previous.seminar, new))))
-    lost = revisions.vanished(previous.seminar, new)
+    lost = [p.in_source(source) for p in revisions.vanished(previous.seminar, new)]
+    if revisions.is_cut(previous.text, data):
+        told = "the list ends here: it is the last accepted one cut off"
+        lost.insert(0, Problem(told, "restore the rest", source, data.count(b"\n") + 1))
     if lost:
-        raise TalkListError(p.in_source(source) for p in lost)
+        raise TalkListError(lost)

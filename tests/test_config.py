@@ -146,7 +146,7 @@ passcode = ["friends"]
         'config.toml:3:1: "tmol" is no form of talk list; did you mean "toml"?',
         'config.toml:5:1: "8000" is no address to listen at; write "host:port", "[::1]:port" or "unix:/path"',
         "config.toml:6:1: base_url is 3, expected text; write it in quotes",
-        'config.toml:7:20: "proxy" is no IP address or network; write it like "10.0.0.1" or "10.0.0.0/8"',
+        'config.toml:7:1: unknown key "trusted_proxies" in [server]; known here: base_url, compress, listen',
         'config.toml:9:1: unknown key "pasword" in [smtp]; did you mean "password"?',
         "config.toml:10:1: port is 99999, expected at most 65535; write a number of at most 65535",
         "config.toml:11:1: tls is \"startls\", expected 'starttls', 'implicit' or 'none'; did you mean \"starttls\"?",
