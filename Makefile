@@ -27,7 +27,7 @@ lint: .venv/dev.stamp ## look at form, habits and types
 lock: .venv/run.stamp ## pin the newest dependencies that pyproject.toml allows
 	@$(PIP) uv
 	@$(LOCK) --output-file requirements/run.txt
-	@$(LOCK) --output-file requirements/dev.txt --group dev --constraint requirements/run.txt
+	@$(LOCK) --output-file requirements/dev.txt --group dev --all-extras --constraint requirements/run.txt
 
 clean: ## remove what was made here, except var/ with its subscribers
 	@rm -rf .venv dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

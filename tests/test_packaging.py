@@ -8,6 +8,7 @@ import sys
 import tomllib
 import zipfile
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,8 @@ def test_the_tests_run_on_the_very_libraries_that_the_daemon_runs_on():
 def test_the_locks_hold_everything_that_the_project_asks_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
-    wanted = {"run.txt": project["project"]["dependencies"] + groups["build"], "dev.txt": groups["dev"]}
+    extras = [name for extra in project["project"]["optional-dependencies"].values() for name in extra]
+    wanted = {"run.txt": project["project"]["dependencies"] + groups["build"], "dev.txt": groups["dev"] + extras}
     for file, requirements in wanted.items():
         locked = {pin.partition("==")[0] for pin in pins(file)}
         assert {re.match(r"[\w-]+", requirement)[0] for requirement in requirements} - locked == set()
@@ -102,7 +104,8 @@ def test_the_locks_hold_everything_that_the_project_asks_for():
 @checkout
 def test_every_dependency_has_its_reason_written_down():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"].values()
+    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"], *chain(*extras)]
     written = (ROOT / "docs" / "dependencies.md").read_text()
     firsts = {name.strip() for row in re.findall(r"^\| ([^|]+) \|", written, re.MULTILINE) for name in row.split(",")}
     assert firsts - {"library", "---"} == {re.match(r"[\w-]+", name)[0] for name in asked} | {"hatchling", "editables"}
