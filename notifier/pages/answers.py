@@ -1,0 +1,117 @@
+"""Request → response: every answer is read from a `Snapshot`, in the reader's language and encoding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime, parsedate_to_datetime
+from urllib.parse import parse_qs
+
+from notifier.pages.documents import SAFE, Document, Headers, Site
+from notifier.pages.snapshots import PROBLEMS, Snapshot
+from notifier.templates import LANGUAGES
+
+# Thunderbird looks here for CalDAV with PROPFIND before it takes a feed, and gives up only at a plain refusal.
+_CALDAV = "/.well-known/caldav"
+_READS = "GET, HEAD, OPTIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer of HTTP; the one to HEAD has no body and still tells its length."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+
+
+def answer(snapshot: Snapshot, method: str, path: str, query: str, headers: Mapping[str, str]) -> Response:
+    """The answer to a request for something published; the names of `headers` are in lower case.
+
+    What asks for another method than those that read gets a 405 that says so: calendar programs probe a feed with
+    PROPFIND, and take a 2xx, 401 or 500 for a server that they should talk CalDAV to.
+    """
+    document = snapshot.find(path, _language(snapshot.site, query, headers))
+    if document is None and (path != _CALDAV or method in ("GET", "HEAD")):
+        return page(snapshot, "not-found", method, query, headers)
+    if method == "OPTIONS":
+        return Response(204, (("Allow", _READS), *SAFE))
+    if document is None or method not in ("GET", "HEAD"):
+        return page(snapshot, "not-allowed", method, query, headers, (("Allow", _READS),))
+    return _negotiate(document, method, headers)
+
+
+def page(
+    snapshot: Snapshot, name: str, method: str, query: str, headers: Mapping[str, str], extra: Headers = ()
+) -> Response:
+    """One of the `DIALOGUES` or `PROBLEMS` in the reader's language, with its status and these extra headers."""
+    document = snapshot.pages[name, _language(snapshot.site, query, headers)]
+    return Response(
+        PROBLEMS.get(name, 200),
+        (*_described(document, document.body), ("Cache-Control", document.cache_control), *extra),
+        b"" if method == "HEAD" else document.body,
+    )
+
+
+def _language(site: Site, query: str, headers: Mapping[str, str]) -> str:
+    """The language that the address asks for, else the reader's program, else the site's own."""
+    asked = parse_qs(query).get("lang", [])
+    weights = _weights(headers.get("accept-language", ""))
+    wanted = [tag.partition("-")[0] for tag in sorted(weights, key=lambda tag: -weights[tag]) if weights[tag]]
+    return next((language for language in (*asked, *wanted) if language in LANGUAGES), site.language)
+
+
+def _weights(header: str) -> dict[str, float]:
+    """What a header like Accept-Encoding names, in lower case, with each one's weight (RFC 9110 section 12.4.2)."""
+    items = (item.split(";") for item in header.lower().replace(" ", "").split(",") if item)
+    return {name: _weight(parameters) for name, *parameters in items}
+
+
+def _weight(parameters: list[str]) -> float:
+    weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+    return float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0
+
+
+def _negotiate(document: Document, method: str, headers: Mapping[str, str]) -> Response:
+    zipped = bool(document.compressed) and _takes_gzip(headers.get("accept-encoding", ""))
+    etag, body = (document.compressed_etag, document.compressed) if zipped else (document.etag, document.body)
+    validators = (
+        ("ETag", etag),
+        ("Last-Modified", format_datetime(document.modified, usegmt=True)),
+        ("Cache-Control", document.cache_control),
+        *((("Vary", vary),) if (vary := _vary(document)) else ()),
+    )
+    if _is_known(document, etag, headers):
+        return Response(304, validators)
+    encoding = (("Content-Encoding", "gzip"),) if zipped else ()
+    return Response(200, (*_described(document, body), *encoding, *validators), b"" if method == "HEAD" else body)
+
+
+def _described(document: Document, body: bytes) -> Headers:
+    return (("Content-Type", document.media_type), ("Content-Length", str(len(body))), *document.headers)
+
+
+def _vary(document: Document) -> str:
+    by_encoding = ["Accept-Encoding"] if document.compressed else []
+    by_language = ["Accept-Language"] if any(name == "Content-Language" for name, _ in document.headers) else []
+    return ", ".join(by_encoding + by_language)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    weights = _weights(accepted)
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def _is_known(document: Document, etag: str, headers: Mapping[str, str]) -> bool:
+    """Whether the asker has these bytes. Tags go before times, and are compared weakly (RFC 9110 section 13.1.2)."""
+    tags = headers.get("if-none-match")
+    if tags is not None:
+        return tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags)
+    try:
+        since = parsedate_to_datetime(headers.get("if-modified-since", ""))
+    except (ValueError, OverflowError):
+        return False
+    # A date that claims no zone at all (-0000) is UTC all the same.
+    return document.modified <= (since if since.tzinfo else since.replace(tzinfo=UTC))

@@ -1,0 +1,105 @@
+"""What is published, as bytes with their validators, and since when it is as it is."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from notifier.talks import Audience
+
+Headers = tuple[tuple[str, str], ...]
+Changes = Mapping[str, tuple[str, datetime]]
+
+MINUTES = "public, max-age=300"
+FOR_EVER = "public, max-age=31536000, immutable"
+HTML = "text/html; charset=utf-8"
+ICALENDAR = "text/calendar; charset=utf-8"
+SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
+_POLICY = ("default-src 'none'", "style-src 'self'", "img-src 'self'", "form-action 'self'", "base-uri 'none'")
+SAFE_PAGE = (
+    ("Content-Security-Policy", "; ".join((*_POLICY, "frame-ancestors 'none'"))),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+)
+
+_UNDATED = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How the seminar is published: where, in which language by default, and to whom each join field is shown."""
+
+    base_url: str
+    language: str = "en"
+    levels: Mapping[str, Audience] = field(default_factory=lambda: {"passcode": Audience.SUBSCRIBERS})
+    compress: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+
+    @property
+    def root(self) -> str:
+        """What every link of this site starts with: the folder where it is published, else nothing."""
+        return urlsplit(self.base_url).path.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Document:
+    """Bytes as published, with their validators. `modified` is when they last changed, in whole seconds."""
+
+    body: bytes
+    media_type: str
+    etag: str
+    modified: datetime = _UNDATED
+    cache_control: str = MINUTES
+    headers: Headers = ()
+    may_compress: bool = True
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """The same in gzip; empty where that is switched off or would be no shorter."""
+        compressed = gzip.compress(self.body, 6, mtime=0) if self.may_compress else b""
+        return compressed if len(compressed) < len(self.body) else b""
+
+    @property
+    def compressed_etag(self) -> str:
+        """The compressed bytes' own tag: strong tags of two encodings must differ (RFC 9110 section 8.8.3.3)."""
+        return f'{self.etag[:-1]}-gz"'
+
+
+class History:
+    """Since when what is published is as it is."""
+
+    def __init__(self, now: datetime, changes: Changes) -> None:
+        self._now, self._changes = now.astimezone(UTC).replace(microsecond=0), changes
+
+    def since(self, key: str, tag: str) -> datetime:
+        """When what has this tag came under this key."""
+        known, since = self._changes.get(key, ("", self._now))
+        return since if known == tag else self._now
+
+    def dated(self, key: str, document: Document) -> Document:
+        """The document with the time when these bytes came under this key."""
+        return replace(document, modified=self.since(key, document.etag))
+
+
+def digest(*texts: str) -> str:
+    """A short name for these texts, by which they are told from others."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
+
+
+def key_of(name: str, language: str) -> str:
+    """The one text under which a page in one language is dated."""
+    return f"{name}?lang={language}"
+
+
+def filed(name: str) -> Headers:
+    """The headers of a calendar that is kept under this name when somebody saves it."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    return (("Content-Disposition", f'inline; filename="{safe}.ics"'), *SAFE[:1])

@@ -1,0 +1,114 @@
+"""A seminar's head, templates and `Site` → its documents: the one place where pages and calendars are rendered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from babel import dates
+
+from notifier import __version__, feed, moments
+from notifier.errors import TemplateError
+from notifier.pages.documents import (
+    FOR_EVER,
+    HTML,
+    ICALENDAR,
+    MINUTES,
+    SAFE,
+    SAFE_PAGE,
+    Document,
+    Headers,
+    Site,
+    digest,
+    filed,
+)
+from notifier.talks import Audience, Seminar, Session
+from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
+
+# A page's language → the CLDR locale of its dates and lists; British times have no AM and PM to misread.
+_LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en_GB"})
+
+
+class Templates(TemplateFolder):
+    """The files of `pages/`: templates, style sheet and icon.
+
+    Raises:
+        TemplateError: a template or catalogue does not compile; every one that does not.
+    """
+
+    def __init__(self, shipped: Mapping[str, str], overrides: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(shipped, overrides, folder="pages", suffixes=(".html",), filters=_filters)
+        if problems := self.problems():
+            raise TemplateError(problems)
+
+
+def _filters(language: str) -> Filters:
+    """How templates write instants (in the zone that they are in) and paths, beside what all do."""
+    locale = _LOCALES[language]
+    return {
+        **common_filters(locale),
+        "day": partial(dates.format_date, format="full", locale=locale),
+        "short_day": lambda at: dates.format_skeleton("yMMMEd", at, locale=locale),
+        "city": lambda at: moments.clock(at, at, str(at.tzinfo), language, home=str(at.tzinfo)).city,
+        "offset": moments.offset,
+        "path": lambda text: quote(text, safe=""),
+    }
+
+
+class Press:
+    """Makes documents from what they have in common; `basis` is that, and `digest` tells one basis from another."""
+
+    def __init__(self, seminar: Seminar, templates: Templates, site: Site) -> None:
+        self.site, self.head, self._templates = site, head_of(seminar), templates
+        self.basis = (site, self.head, templates.texts)
+        # By its version, because another program may render the same otherwise.
+        self.digest = digest(__version__, repr(site), repr(self.head), *chain(*sorted(templates.texts.items())))
+        assets = list(self._assets())
+        self.assets = {path: document for _, path, document in assets}
+        self._frame = {
+            "seminar": self.head,
+            "site": site,
+            "zone": ZoneInfo(seminar.timezone),
+            "mailed": {name for name, audience in site.levels.items() if audience > Audience.PUBLIC},
+            **{stem: path for stem, path, _ in assets},
+        }
+
+    def document(
+        self, text: str | bytes, media_type: str, *, cache_control: str = MINUTES, headers: Headers = ()
+    ) -> Document:
+        """The text as bytes to be published, not yet dated."""
+        body = text.encode() if isinstance(text, str) else text
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        return Document(
+            body, media_type, etag, cache_control=cache_control, headers=headers, may_compress=self.site.compress
+        )
+
+    def page(self, template: str, language: str, cache_control: str = "no-store", **values: Any) -> Document:
+        """The page in one language. Raises TemplateError."""
+        html = self._templates.render(f"pages/{template}.html", language, {**self._frame, **values})
+        headers = (("Content-Language", LANGUAGES[language]), *SAFE, *SAFE_PAGE)
+        return self.document(html, HTML, cache_control=cache_control, headers=headers)
+
+    def event(self, session: Session) -> Document:
+        """The session as a calendar file."""
+        event = feed.single(session, self.head, base_url=self.site.base_url)
+        return self.document(event, ICALENDAR, headers=filed(session.id))
+
+    def _assets(self) -> Iterator[tuple[str, str, Document]]:
+        """What pages refer to by names that change with the bytes, so that caches may keep it for ever."""
+        for stem, suffix, media_type in (("style", "css", "text/css; charset=utf-8"), ("icon", "svg", "image/svg+xml")):
+            text = self._templates.text(f"pages/{stem}.{suffix}")
+            path = f"/{stem}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.{suffix}"
+            yield stem, path, self.document(text, media_type, cache_control=FOR_EVER, headers=SAFE[:1])
+
+
+def head_of(seminar: Seminar) -> Seminar:
+    """The seminar without its sessions: what all documents have in common."""
+    return replace(seminar, sessions=())
