@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from notifier.errors import NotifierError
-from notifier.mailer import Answer, Outcome, Transport
 from notifier.messages import Message
+from notifier.replies import Answer, Outcome
 from notifier.stores import Claim, DeliveryState, Result, Store
+from notifier.transports import Transport
 
 log = logging.getLogger(__name__)
 

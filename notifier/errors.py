@@ -11,7 +11,7 @@
     └── StoreError           the ledger cannot be used
         └── StoreLocked      another daemon holds it (its `pid`)
 
-A mail server's answer is not an exception here: it is an `Outcome` (`notifier.mailer`).
+A mail server's answer is not an exception here: it is an `Outcome` (`notifier.replies`).
 Anything else that escapes is a bug in this program.
 """
 

@@ -21,8 +21,8 @@ from notifier.talklists import Context
 from notifier.talks import Audience, Seminar, Session
 
 if TYPE_CHECKING:
-    from notifier.mailer import Outcome
     from notifier.messages import Message
+    from notifier.replies import Outcome
 
 
 @asynccontextmanager

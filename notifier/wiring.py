@@ -21,9 +21,9 @@ from notifier.subscribers import Subscriber, token
 
 if TYPE_CHECKING:
     from notifier import letters, messages, pages
-    from notifier.mailer import Transport
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
+    from notifier.transports import Transport
 
 UNSUBSCRIBE = "unsubscribe"  # what the tokens of unsubscribe links are made for
 
@@ -102,7 +102,9 @@ def _mailbox(text: str) -> messages.Mailbox:
 
 def transport(config: Config) -> Transport:
     """The way that mail leaves by."""
-    from notifier.mailer import MaildirTransport, SmtpSettings, SmtpTransport
+    from notifier.relay import SmtpSettings
+    from notifier.transports.maildir import MaildirTransport
+    from notifier.transports.smtp import SmtpTransport
 
     if config.mail.transport == "maildir":
         return MaildirTransport(config.mail.maildir)

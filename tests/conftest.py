@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import settings
 
 # Machines are shared, so that time proves nothing; and a change is not to be refused for what chance finds elsewhere.
@@ -23,6 +25,27 @@ def needs(program: str, package: str) -> pytest.MarkDecorator:
     places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))  # servers are kept there
     is_missing = shutil.which(program, path=places) is None
     return pytest.mark.skipif(is_missing, reason=f"{program} is missing: apt-get install {package}")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
+    """An authority of the tests' own, and the file that makes it trusted."""
+    authority = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return authority, path
+
+
+@pytest.fixture
+def certified(authority: tuple[trustme.CA, Path]) -> Callable[..., ssl.SSLContext]:
+    """What makes a server's TLS context that the authority vouches for, by default for loopback."""
+
+    def context(name: str = "127.0.0.1") -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority[0].issue_cert(name).configure_cert(made)
+        return made
+
+    return context
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

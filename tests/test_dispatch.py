@@ -12,11 +12,12 @@ from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, session
 
 from notifier.dispatch import Dispatcher
 from notifier.errors import TemplateError
-from notifier.mailer import Answer, BeforeData, Envelope, Outcome
 from notifier.messages import Message
 from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
+from notifier.replies import Answer, Outcome
 from notifier.stores import Claim
 from notifier.stores.sqlite import SqliteStore
+from notifier.transports import BeforeData, Envelope
 
 SENT = Outcome(Answer.ACCEPTED, 250, "ok")
 

@@ -1,0 +1,185 @@
+"""A mail server's reply at a stage of the dialogue → what it means for the message, and how long the relay rests."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Answer(StrEnum):
+    """What became of a message."""
+
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"  # nothing was taken; try again later
+    REFUSED = "refused"  # nothing was taken, and the same message to the same address never will be
+    AMBIGUOUS = "ambiguous"  # the body left and no reply came: it may have arrived
+    RELAY = "relay"  # the mail server or our settings are at fault, whoever the recipient is
+    FENCED = "fenced"  # `before_data` said no
+
+
+class Stage(StrEnum):
+    """The step of the SMTP dialogue that a reply belongs to."""
+
+    CONNECT = "connect"
+    HELLO = "hello"
+    TLS = "tls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"  # the word DATA, before any of the body
+    BODY = "body"  # the final dot
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the mail server answered.
+
+    `reply` is one printable line of at most 500 characters without any secret. `pause` is how long the whole relay
+    should rest, None for not at all. `stage` is None where no server was asked.
+    """
+
+    answer: Answer
+    code: int | None = None
+    reply: str = ""
+    pause: timedelta | None = None
+    stage: Stage | None = None
+
+    @property
+    def is_dead_address(self) -> bool:
+        """The mailbox or its domain is said not to exist, for good (RFC 3463 section 3.2)."""
+        return self.answer is Answer.REFUSED and _enhanced(5, self.reply) in {"5.1.1", "5.1.2", "5.1.3", "5.1.10"}
+
+
+_SOON = timedelta(seconds=15)
+_MINUTE = timedelta(minutes=1)
+_NETEASE_SPAM = timedelta(minutes=2)  # what the provider itself asks for
+UNTIL_MENDED = timedelta(minutes=15)  # settings that a person must mend
+_QUARTER = timedelta(minutes=15)  # frequency windows
+_DAY = timedelta(days=1)  # daily quotas are rolling
+
+
+class _Rule(NamedTuple):
+    """Every field that is not empty must match: the two codes (the second of RFC 3463) whole, the words anywhere."""
+
+    stages: frozenset[Stage]
+    code: str
+    enhanced: str
+    words: str
+    answer: Answer
+    pause: timedelta | None = None
+
+    def fits(self, stage: Stage, code: str, enhanced: str, reply: str) -> bool:
+        return (
+            stage in self.stages
+            and bool(re.fullmatch(self.code, code))
+            and (not self.enhanced or bool(re.fullmatch(self.enhanced, enhanced)))
+            and (not self.words or bool(re.search(self.words, reply, re.IGNORECASE)))
+        )
+
+
+_ANY = frozenset(Stage)
+_LINKING = frozenset({Stage.CONNECT, Stage.HELLO, Stage.TLS, Stage.AUTH})
+_AUTH = frozenset({Stage.AUTH})
+_MAIL = frozenset({Stage.MAIL})
+_RCPT = frozenset({Stage.RCPT})
+_DATA = frozenset({Stage.DATA})
+_BODY = frozenset({Stage.BODY})
+_ADDRESSED = _RCPT | _DATA | _BODY
+_NONE = "-"  # the code of a reply that never came or was no reply
+
+# Words that speak of us, so that every recipient would meet them.
+_OF_US = (
+    r"sender (address |is )?rejected|fake sender|suspected spam sender|client host rejected|helo command rejected"
+    r"|not logged in|authenticat\w+ (is )?required|must be authenticated|same as authori[sz]ation"
+    r"|DMARC|SPF (check )?fail|DT:SUM"
+)
+_OF_RELAYING = (
+    r"relay(ing)?( access| is)* (denied|prohibited|not (allowed|permitted))|(unable to|denies) relay|rcpthosts"
+)
+_FULL = r"mailbox( is)? full|over ?quota|quota( is)? exceeded"
+
+# The first rule that fits decides. Providers in the wild use 5yz for what passes, so their words come first.
+_RULES = (
+    _Rule(_ANY - _DATA, "2..", "", "", Answer.ACCEPTED),
+    _Rule(_DATA, "354", "", "", Answer.ACCEPTED),
+    # No reply: nothing was taken, unless the body had left. A server that hangs up in the middle of a login means no.
+    _Rule(_BODY, _NONE, "", "", Answer.AMBIGUOUS),
+    _Rule(_AUTH, _NONE, "", "", Answer.RELAY, UNTIL_MENDED),
+    _Rule(_ANY, _NONE, "", "", Answer.DEFERRED),
+    # Limits: Gmail and Outlook by the day; Tencent ("550 Sender frequency limited") and NetEase (HL, MI, RP) by window.
+    _Rule(_ANY, "5..", r"5\.4\.5", "", Answer.DEFERRED, _DAY),
+    _Rule(_ANY, "[45]..", "", r"(daily|sending)\b.{0,40}\b(quota|limit)|MI:STC|RP:TRC", Answer.DEFERRED, _DAY),
+    _Rule(_ANY, "[45]..", "", r"frequency limited|HL:IFC|MI:SFQ|RP:QRC", Answer.DEFERRED, _QUARTER),
+    _Rule(_ANY, "[45]..", "", r"HL:ICC|too many( concurrent)? (connections|sessions)", Answer.DEFERRED, _MINUTE),
+    _Rule(_ANY, "[45]..", "", r"MI:DMC|RP:DRC", Answer.DEFERRED),  # this link has carried enough; a new one goes on
+    _Rule(_ANY, "5..", "", r"rate limit|throttl|too many (messages|e?mails)", Answer.DEFERRED, _QUARTER),
+    _Rule(_BODY, "451", "", "DT:SPM", Answer.DEFERRED, _NETEASE_SPAM),
+    # Not now. Before MAIL nobody is addressed, so `classify` lays it on the relay.
+    _Rule(_AUTH, "4..", "", "", Answer.RELAY, _MINUTE),
+    _Rule(_ANY, "421", "", "", Answer.DEFERRED, _SOON),
+    _Rule(_ANY, "4..", "", "", Answer.DEFERRED),
+    # Greeting, TLS, login and sender are ours: a person has to look.
+    _Rule(_LINKING, "5..", "", "", Answer.RELAY, UNTIL_MENDED),
+    _Rule(_MAIL, "5..", r"5\.3\.4", "", Answer.REFUSED),
+    _Rule(_MAIL, "552", "", "", Answer.REFUSED),  # larger than SIZE
+    _Rule(_MAIL, "5..", "", "", Answer.RELAY, UNTIL_MENDED),
+    _Rule(_RCPT | _DATA, "53.", "", "", Answer.RELAY, UNTIL_MENDED),
+    _Rule(_ADDRESSED, "5..", r"5\.1\.[78]", "", Answer.RELAY, UNTIL_MENDED),
+    _Rule(_ADDRESSED, "5..", "", _OF_US, Answer.RELAY, UNTIL_MENDED),
+    # Policy and syntax may differ by recipient: if they put the message back, one address could hold up all others.
+    _Rule(_ADDRESSED, "5..", r"5\.7\..*", "", Answer.DEFERRED, _SOON),
+    _Rule(_RCPT | _DATA, "50[0234]", "", "", Answer.DEFERRED, _SOON),
+    _Rule(_ADDRESSED, "5..", "", _OF_RELAYING, Answer.DEFERRED, _SOON),
+    # Full mailboxes are emptied; RFC 5321 section 4.5.3.1.10 reads 552 at RCPT as 452.
+    _Rule(_RCPT, "552", "", "", Answer.DEFERRED),
+    _Rule(_ADDRESSED, "5..", r"5\.2\.2", "", Answer.DEFERRED),
+    _Rule(_ADDRESSED, "5..", "", _FULL, Answer.DEFERRED),
+    # Tencent's words for an address that had much mail lately.
+    _Rule(_ADDRESSED, "550", "", "mailbox unavailable or access denied", Answer.DEFERRED),
+    _Rule(_ADDRESSED, "5..", "", "", Answer.REFUSED),
+    # A reply that makes no sense here.
+    _Rule(_BODY, "...", "", "", Answer.AMBIGUOUS),
+    _Rule(_ANY, "...", "", "", Answer.DEFERRED),
+)
+
+
+def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
+    """What this reply at this stage means; `code` is None where no reply came.
+
+    ACCEPTED at a stage before BODY means that the dialogue may go on.
+    """
+    said = legible(reply)
+    if code is not None and not 200 <= code <= 599:
+        code = None
+    enhanced = _enhanced(code // 100, said) if code else ""
+    rule = next(r for r in _RULES if r.fits(stage, str(code or _NONE), enhanced, said))
+    if stage in _LINKING and rule.answer is not Answer.ACCEPTED:
+        return Outcome(Answer.RELAY, code, said, rule.pause or _SOON, stage)
+    return Outcome(rule.answer, code, said, rule.pause, stage)
+
+
+def legible(reply: str) -> str:
+    """The server's words in one printable line of at most 500 characters.
+
+    Octets that were not UTF-8 (surrogates, as aiosmtplib gives them) are read as GB 18030, in which Chinese providers
+    answer, else replaced.
+    """
+    octets = reply.encode("utf-8", "surrogateescape")
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            text = octets.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        text = octets.decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:500]
+
+
+def _enhanced(digit: int, reply: str) -> str:
+    """The enhanced status code in the reply, if of the same class as the code; no part of an IP address."""
+    found = re.search(rf"(?<![\d.]){digit}\.\d{{1,3}}\.\d{{1,3}}(?![\d.]*\d)", reply)
+    return found[0] if found else ""

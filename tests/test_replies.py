@@ -1,0 +1,154 @@
+"""Every reply of a mail server has one meaning, and no recipient is blamed for what is ours or will pass."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.replies import Answer, Outcome, Stage, classify, legible
+
+SOON, MINUTE, QUARTER, DAY = (timedelta(seconds=s) for s in (15, 60, 900, 86400))
+TWO_MINUTES = timedelta(minutes=2)
+
+
+# Each row says: at this stage, this reply, means this, and rests the relay so long.
+REPLIES = [
+    (Stage.CONNECT, 220, "mail.example.org ESMTP", Answer.ACCEPTED, None),
+    (Stage.CONNECT, None, "connection refused", Answer.RELAY, SOON),
+    (Stage.CONNECT, 421, "4.3.2 service not available", Answer.RELAY, SOON),
+    (Stage.CONNECT, 421, "HL:ICC too many from this address", Answer.RELAY, MINUTE),
+    (Stage.CONNECT, 421, "HL:IFC", Answer.RELAY, QUARTER),
+    (Stage.CONNECT, 550, "Connection frequency limited", Answer.RELAY, QUARTER),
+    (Stage.CONNECT, 554, "5.7.1 no SMTP service here", Answer.RELAY, QUARTER),
+    (Stage.HELLO, 504, "5.5.2 need a full host name", Answer.RELAY, QUARTER),
+    (Stage.TLS, 454, "4.7.0 TLS not available now", Answer.RELAY, SOON),
+    (Stage.AUTH, 235, "2.7.0 welcome", Answer.ACCEPTED, None),
+    (Stage.AUTH, 535, "5.7.8 bad credentials", Answer.RELAY, QUARTER),
+    (Stage.AUTH, 454, "4.7.0 try again later", Answer.RELAY, MINUTE),
+    (Stage.AUTH, 421, "4.7.0 closing", Answer.RELAY, MINUTE),
+    (Stage.AUTH, None, "connection lost", Answer.RELAY, QUARTER),
+    (Stage.MAIL, 250, "ok", Answer.ACCEPTED, None),
+    (Stage.MAIL, None, "connection lost", Answer.DEFERRED, None),
+    (Stage.MAIL, 421, "4.4.2 timeout", Answer.DEFERRED, SOON),
+    (Stage.MAIL, 451, "4.3.0 local error", Answer.DEFERRED, None),
+    (Stage.MAIL, 450, "MI:DMC", Answer.DEFERRED, None),
+    (Stage.MAIL, 451, "MI:SFQ", Answer.DEFERRED, QUARTER),
+    (Stage.MAIL, 550, "MI:STC", Answer.DEFERRED, DAY),
+    (Stage.MAIL, 550, "Sender frequency limited", Answer.DEFERRED, QUARTER),
+    (Stage.MAIL, 550, "5.4.5 Daily user sending limit exceeded", Answer.DEFERRED, DAY),
+    (Stage.MAIL, 501, "mail from address must be same as authorization user", Answer.RELAY, QUARTER),
+    (Stage.MAIL, 530, "5.7.0 authentication required", Answer.RELAY, QUARTER),
+    (Stage.MAIL, 550, "5.1.1 unknown", Answer.RELAY, QUARTER),
+    (Stage.MAIL, 503, "nested MAIL", Answer.RELAY, QUARTER),
+    (Stage.MAIL, 552, "message size exceeds the fixed maximum", Answer.REFUSED, None),
+    (Stage.MAIL, 554, "5.3.4 message too big", Answer.REFUSED, None),
+    (Stage.RCPT, 251, "will forward", Answer.ACCEPTED, None),
+    (Stage.RCPT, 252, "cannot verify, but will try", Answer.ACCEPTED, None),
+    (Stage.RCPT, None, "timed out", Answer.DEFERRED, None),
+    (Stage.RCPT, 354, "out of place", Answer.DEFERRED, None),
+    (Stage.RCPT, 421, "4.3.0 closing", Answer.DEFERRED, SOON),
+    (Stage.RCPT, 450, "4.2.0 greylisted", Answer.DEFERRED, None),
+    (Stage.RCPT, 451, "4.4.5 server busy", Answer.DEFERRED, None),
+    (Stage.RCPT, 452, "4.2.2 mailbox full", Answer.DEFERRED, None),
+    (Stage.RCPT, 450, "RP:DRC", Answer.DEFERRED, None),
+    (Stage.RCPT, 451, "RP:QRC", Answer.DEFERRED, QUARTER),
+    (Stage.RCPT, 454, "4.7.1 relay access denied", Answer.DEFERRED, None),
+    (Stage.RCPT, 550, "5.1.1 no such user", Answer.REFUSED, None),
+    (Stage.RCPT, 550, "5.1.2 no such domain", Answer.REFUSED, None),
+    (Stage.RCPT, 550, "5.2.1 mailbox disabled", Answer.REFUSED, None),
+    (Stage.RCPT, 550, "Invalid User", Answer.REFUSED, None),
+    (Stage.RCPT, 550, "Mailbox not found from [5.7.1.9]", Answer.REFUSED, None),
+    (Stage.RCPT, 551, "user not local", Answer.REFUSED, None),
+    (Stage.RCPT, 553, "mailbox name not allowed", Answer.REFUSED, None),
+    (Stage.RCPT, 501, "5.1.3 bad address syntax", Answer.REFUSED, None),
+    (Stage.RCPT, 552, "storage exceeded", Answer.DEFERRED, None),
+    (Stage.RCPT, 554, "5.2.2 over quota", Answer.DEFERRED, None),
+    (Stage.RCPT, 550, "user's mailbox is full", Answer.DEFERRED, None),
+    (Stage.RCPT, 550, "Mailbox unavailable or access denied", Answer.DEFERRED, None),
+    (Stage.RCPT, 550, "Domain frequency limited", Answer.DEFERRED, QUARTER),
+    (Stage.RCPT, 550, "5.1.90 you've reached your daily limit for message recipients", Answer.DEFERRED, DAY),
+    (Stage.RCPT, 550, "RP:TRC", Answer.DEFERRED, DAY),
+    (Stage.RCPT, 550, "5.7.1 not authorised", Answer.DEFERRED, SOON),
+    (Stage.RCPT, 554, "5.7.1 <ada@example.org>: Relay access denied", Answer.DEFERRED, SOON),
+    (Stage.RCPT, 553, "sorry, that domain isn't in my list of allowed rcpthosts", Answer.DEFERRED, SOON),
+    (Stage.RCPT, 553, "5.1.8 <seminar@example.org>: domain not found", Answer.RELAY, QUARTER),
+    (Stage.RCPT, 553, "5.7.1 Sender address rejected: not owned by user", Answer.RELAY, QUARTER),
+    (Stage.RCPT, 553, "authentication is required", Answer.RELAY, QUARTER),
+    (Stage.RCPT, 530, "5.7.0 must issue STARTTLS", Answer.RELAY, QUARTER),
+    (Stage.RCPT, 503, "5.5.1 need MAIL", Answer.DEFERRED, SOON),
+    (Stage.RCPT, 504, "5.5.2 <ada@example>: need a full address", Answer.DEFERRED, SOON),
+    (Stage.RCPT, 504, "5.5.2 <laptop>: Helo command rejected: need a full host name", Answer.RELAY, QUARTER),
+    (Stage.DATA, 354, "go on", Answer.ACCEPTED, None),
+    (Stage.DATA, 250, "out of place", Answer.DEFERRED, None),
+    (Stage.DATA, None, "connection lost", Answer.DEFERRED, None),
+    (Stage.DATA, 452, "4.3.1 no room", Answer.DEFERRED, None),
+    (Stage.DATA, 554, "5.5.1 no valid recipients", Answer.REFUSED, None),
+    (Stage.BODY, 250, "2.0.0 queued as 4F", Answer.ACCEPTED, None),
+    (Stage.BODY, 252, "perhaps", Answer.ACCEPTED, None),
+    (Stage.BODY, None, "connection lost", Answer.AMBIGUOUS, None),
+    (Stage.BODY, -1, "malformed", Answer.AMBIGUOUS, None),
+    (Stage.BODY, 354, "go on", Answer.AMBIGUOUS, None),
+    (Stage.BODY, 421, "4.3.0 closing", Answer.DEFERRED, SOON),
+    (Stage.BODY, 451, "4.3.0 try later", Answer.DEFERRED, None),
+    (Stage.BODY, 451, "DT:SPM, please try again", Answer.DEFERRED, TWO_MINUTES),
+    (Stage.BODY, 554, "DT:SPM", Answer.REFUSED, None),
+    (Stage.BODY, 554, "DT:SUM", Answer.RELAY, QUARTER),
+    (Stage.BODY, 552, "too much mail data", Answer.REFUSED, None),
+    (Stage.BODY, 552, "5.2.2 mailbox full", Answer.DEFERRED, None),
+    (Stage.BODY, 552, "5.4.5 quota", Answer.DEFERRED, DAY),
+    (Stage.BODY, 500, "line too long", Answer.REFUSED, None),
+    (Stage.BODY, 550, "5.7.515 sender must pass DMARC", Answer.RELAY, QUARTER),
+    (Stage.BODY, 550, "5.7.1 message content rejected", Answer.DEFERRED, SOON),
+]
+
+
+@pytest.mark.parametrize(("stage", "code", "reply", "answer", "pause"), REPLIES)
+def test_a_reply_means_what_the_providers_mean_by_it(
+    stage: Stage, code: int | None, reply: str, answer: Answer, pause: timedelta | None
+) -> None:
+    told = None if code == -1 else code
+    assert classify(stage, code, reply) == Outcome(answer, told, reply, pause, stage)
+
+
+@given(st.sampled_from(Stage), st.one_of(st.none(), st.integers(-1, 999)), st.text(max_size=700))
+def test_every_reply_has_a_meaning_that_blames_no_recipient_too_early(
+    stage: Stage, code: int | None, reply: str
+) -> None:
+    outcome = classify(stage, code, reply)
+    assert len(outcome.reply) <= 500
+    assert outcome.reply.isprintable()
+    if stage in {Stage.CONNECT, Stage.HELLO, Stage.TLS, Stage.AUTH}:
+        assert outcome.answer in {Answer.ACCEPTED, Answer.RELAY}
+    if outcome.answer is Answer.AMBIGUOUS:
+        assert stage is Stage.BODY
+    if outcome.answer is Answer.RELAY:
+        assert outcome.pause is not None
+    if outcome.answer is Answer.REFUSED:
+        assert code is not None
+        assert 500 <= code <= 599
+
+
+def test_an_address_is_dead_only_when_the_server_says_so_by_number() -> None:
+    replies = ["5.1.1 unknown", "5.1.10 null MX", "no such user", "5.2.1 disabled", "from 5.1.1.7", "see 15.1.1"]
+    assert [classify(Stage.RCPT, 550, reply).is_dead_address for reply in replies] == [True, True] + 4 * [False]
+
+
+def test_a_sender_said_to_be_unknown_makes_no_address_dead() -> None:
+    assert not classify(Stage.MAIL, 550, "5.1.1 unknown").is_dead_address
+
+
+def test_a_reply_is_told_in_one_printable_line() -> None:
+    assert legible("5.1.1 no\nsuch\t\x1b[31muser\0") == "5.1.1 no such [31muser"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_chinese_reply_can_be_read(encoding: str) -> None:
+    octets = "Error: 请使用授权码登录".encode(encoding)
+    assert legible(octets.decode("utf-8", "surrogateescape")) == "Error: 请使用授权码登录"
+
+
+def test_octets_of_no_known_encoding_are_replaced() -> None:
+    assert legible("no \udcff\udcff way") == "no \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} way"
