@@ -1,0 +1,191 @@
+"""Commands about notices and the mail that they become: what goes out, to whom, why, and how it looks."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from notifier.commands import (
+    DONE,
+    NOT_SO,
+    config_of,
+    current_time,
+    json_option,
+    local,
+    print_json,
+    print_table,
+    published,
+    warn,
+)
+from notifier.errors import NotifierError, Problem
+
+if TYPE_CHECKING:
+    from notifier.config import Config
+    from notifier.notices import Decision
+    from notifier.talks import Seminar, Session
+
+
+_KINDS = ("announcement", "reminder", "change", "cancelled")
+
+
+def _instant(text: str | None, config: Config) -> datetime:
+    """The instant that a person wrote; without an offset it is in the seminar's zone."""
+    from zoneinfo import ZoneInfo
+
+    if text is None:
+        return current_time()
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"'{text}' is no time; write it like 2021-11-26T09:00+08:00", param_hint="--at"
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(config.seminar.timezone))
+
+
+@click.command()
+@click.option("--at", metavar="TIME", help="As if it were this time; now by default.")
+@click.option("--days", default=14, show_default=True, type=click.IntRange(1, 3660), help="How far to look ahead.")
+@json_option
+@click.pass_context
+def plan(ctx: click.Context, at: str | None, days: int, as_json: bool) -> None:
+    """Say every notice that would go out, when, to how many, and why others would not."""
+    from notifier import inquiries
+
+    config = config_of(ctx)
+    instant = _instant(at, config)
+    accepted, problems = asyncio.run(inquiries.published(config))
+    warn(problems)
+    planned = asyncio.run(inquiries.planned(config, accepted.seminar, instant, timedelta(days=days)))
+    zone = accepted.seminar.timezone
+    if as_json:
+        print_json([_decision(d, people) for d, people in planned])
+    else:
+        rows = [
+            (local(d.notice.due, zone), d.notice.session_id, d.notice.rule, _fate(d, instant), people, d.reason)
+            for d, people in planned
+        ]
+        print_table(("due", "session", "notice", "verdict", "people", "because"), rows)
+    sys.exit(DONE if any(_goes_out(d) for d, _ in planned) else NOT_SO)
+
+
+def _goes_out(decision: Decision) -> bool:
+    return decision.verdict in ("waiting", "open")
+
+
+def _fate(decision: Decision, now: datetime) -> str:
+    if decision.verdict == "waiting":
+        return "goes out" if decision.notice.due > now else "waits"
+    return {"open": "goes out now", "done": "done"}.get(decision.verdict, f"not: {decision.verdict}")
+
+
+def _decision(decision: Decision, people: int) -> dict[str, Any]:
+    notice = decision.notice
+    return {
+        "session": notice.session_id,
+        "kind": str(notice.kind),
+        "rule": notice.rule,
+        "due": notice.due.isoformat(),
+        "deadline": notice.deadline.isoformat(),
+        "verdict": str(decision.verdict),
+        "reason": decision.reason,
+        "people": people,
+    }
+
+
+@click.command()
+@click.argument("address")
+@click.argument("session_id", metavar="[SESSION]", required=False)
+@json_option
+@click.pass_context
+def explain(ctx: click.Context, address: str, session_id: str | None, as_json: bool) -> None:
+    """Say which notices one subscriber gets, when, sent or not, and why."""
+    from notifier import inquiries
+
+    config = config_of(ctx)
+    accepted, _ = asyncio.run(inquiries.published(config))
+    told = asyncio.run(inquiries.explained(config, accepted.seminar, address, current_time()))
+    rows = [row for row in told.rows if session_id in (None, row.session_id)]
+    if as_json:
+        print_json({"address": told.address, "state": told.state, "notices": [row.as_json() for row in rows]})
+    else:
+        click.echo(f"{told.address}: {told.state}", err=True)
+        zone = accepted.seminar.timezone
+        print_table(
+            ("when", "session", "notice", "state", "because"),
+            [(local(row.at, zone), row.session_id, row.rule, row.state, row.reason) for row in rows],
+        )
+    sys.exit(DONE if rows else NOT_SO)
+
+
+@click.command()
+@click.argument("session_id", metavar="SESSION")
+@click.argument("kind", type=click.Choice(_KINDS))
+@click.option("--lang", type=click.Choice(("zh", "en")), default="en", show_default=True)
+@click.option("--part", type=click.Choice(("text", "html", "eml")), default="text", show_default=True)
+@click.pass_context
+def preview(ctx: click.Context, session_id: str, kind: str, lang: str, part: str) -> None:
+    """Print the real message of this kind, personalised for a sample subscriber."""
+    from notifier import inquiries, wiring
+
+    config = config_of(ctx)
+    seminar = published(config).seminar
+    session = _session(seminar, session_id)
+    reader = next(one for one in wiring.sample_subscribers() if one.language == lang)
+    message = asyncio.run(inquiries.composed(config, seminar, session, kind, reader, current_time()))
+    sys.stdout.buffer.write(_part(message.body, part))
+
+
+def _part(body: bytes, part: str) -> bytes:
+    if part == "eml":
+        return body
+    from email import message_from_bytes
+    from email.policy import default
+
+    found = message_from_bytes(body, policy=default).get_body(("plain",) if part == "text" else ("html",))
+    assert found is not None
+    return str(found.get_content()).encode()
+
+
+def _session(seminar: Seminar, session_id: str) -> Session:
+    found = seminar.session(session_id)
+    if found is None:
+        import difflib
+
+        near = difflib.get_close_matches(session_id, [s.id for s in seminar.sessions], 3, 0)
+        raise NotifierError(Problem(f"there is no session '{session_id}'", f"did you mean {', '.join(near)}?"))
+    return found
+
+
+@click.command("send-test")
+@click.argument("address")
+@click.argument("kind", type=click.Choice(_KINDS), default="reminder")
+@click.option("--session", "session_id", metavar="SESSION", help="The next one by default.")
+@click.option("--lang", type=click.Choice(("zh", "en")), default="en", show_default=True)
+@json_option
+@click.pass_context
+def send_test(ctx: click.Context, address: str, kind: str, session_id: str | None, lang: str, as_json: bool) -> None:
+    """Send one real message through the configured transport, and say what the mail server answered."""
+    from notifier import inquiries
+    from notifier.subscribers import subscriber
+
+    config = config_of(ctx)
+    seminar = published(config).seminar
+    now = current_time()
+    session = _session(seminar, session_id) if session_id else seminar.next_session(now) or seminar.sessions[-1]
+    message = asyncio.run(
+        inquiries.composed(config, seminar, session, kind, subscriber({"address": address, "language": lang}), now)
+    )
+    outcome = asyncio.run(inquiries.sent_test(config, message))
+    if as_json:
+        print_json({"answer": str(outcome.answer), "code": outcome.code, "reply": outcome.reply})
+    else:
+        click.echo(f"{outcome.answer}: {outcome.reply}")
+    sys.exit(DONE if outcome.answer == "accepted" else NOT_SO)
+
+
+COMMANDS: tuple[click.Command, ...] = (plan, explain, preview, send_test)
