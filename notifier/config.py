@@ -40,6 +40,7 @@ from notifier.locations import (
     problems,
     refusal,
 )
+from notifier.networks import Proxies
 from notifier.spans import format_span, parse_span
 from notifier.subscribers import normalised_address
 from notifier.talklists import FORMS, Context
@@ -147,6 +148,16 @@ def _address(text: str) -> str:
     return text
 
 
+def _proxy(text: str) -> str:
+    """The text of a proxy that is trusted."""
+    try:
+        Proxies.parse([text])
+    except ValueError as error:
+        advice = 'write "127.0.0.1", "10.0.0.0/8", "::1" or "unix"'
+        raise refusal(str(error), advice) from error
+    return text
+
+
 def _talks(text: str, info: ValidationInfo) -> str:
     """The address of a page, or a path joined to the config file's folder."""
     if not text:
@@ -205,6 +216,7 @@ class ServerSection(_Section):
     )
     base_url: WebAddress = ""
     compress: bool = True
+    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], BeforeValidator(_listed)] = ()
 
     @field_validator("base_url")
     @classmethod
@@ -215,6 +227,11 @@ class ServerSection(_Section):
         if host == "unix":
             return "http://localhost"
         return f"http://{_NEAREST.get(host, host)}:{port}"
+
+    @property
+    def proxies(self) -> Proxies:
+        """The same as what tells a client's address."""
+        return Proxies.parse(self.trusted_proxies)
 
 
 class StoreSection(_Section):

@@ -143,7 +143,7 @@ class Daemon:
 
     async def _open_doors(self, held: AsyncExitStack) -> None:
         assert self._snapshot is not None
-        self._server = Server(self._config.server.listen, self._snapshot, self)
+        self._server = Server(self._config.server.listen, self._snapshot, self, proxies=self._config.server.proxies)
         await self._server.start()
         held.push_async_callback(self._server.stop)
         path = control.socket_path(self._config.store.path)

@@ -27,6 +27,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from notifier import pages
 from notifier.errors import ListenError, NotifierError, Problem, TokenError
+from notifier.networks import NOBODY, Address, Proxies
 from notifier.pages import Headers, Response, Snapshot
 
 log = logging.getLogger(__name__)
@@ -70,13 +71,21 @@ class People(Protocol):
 class Server:
     """Answers at the addresses of `listen`: `host:port`, `[::1]:port` or `unix:/path`.
 
-    Sockets that systemd hands over take their place. `has_open_probes` shows /readyz to others than this machine.
+    Sockets that systemd hands over take their place. `proxies` may say for whom they ask. `has_open_probes` shows
+    /readyz to others than this machine.
     """
 
     def __init__(
-        self, listen: Sequence[str], snapshot: Snapshot, people: People, *, has_open_probes: bool = False
+        self,
+        listen: Sequence[str],
+        snapshot: Snapshot,
+        people: People,
+        *,
+        proxies: Proxies = NOBODY,
+        has_open_probes: bool = False,
     ) -> None:
         self.snapshot = snapshot
+        self._proxies = proxies
         self._people = people
         self._listen = listen
         self._has_open_probes = has_open_probes
@@ -183,6 +192,11 @@ class Server:
             log.error("%s failed reason=%s", act.__name__, error)
             return self._page("unavailable", request)
         return self._page("resubscribed" if wants_back else "unsubscribed", request)
+
+    def _client(self, request: Request) -> Address | None:
+        """Who asks; None is somebody on this machine, through a unix socket."""
+        peer = request.client.host if request.client else None
+        return self._proxies.client(peer, ", ".join(request.headers.getlist("x-forwarded-for")))
 
     def _page(self, name: str, request: Request, extra: Headers = ()) -> Response:
         return pages.page(self.snapshot, name, request.method, _query(request), _headers(request), extra)

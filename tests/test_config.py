@@ -1,5 +1,6 @@
 import re
 from datetime import time, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from notifier.config import Config, parse
 from notifier.errors import ConfigError
+from notifier.networks import Proxies
 from notifier.notices import Rules
 from notifier.talklists import Context
 from notifier.talks import JOIN_FIELDS, Audience
@@ -111,6 +113,14 @@ def test_the_port_follows_from_tls_where_it_is_not_given(tls: str, port: int) ->
 # Problems -------------------------------------------------------------------------------------------------------
 
 
+def test_a_trusted_proxy_is_an_address_a_network_or_the_unix_socket() -> None:
+    config = load('[server]\ntrusted_proxies = ["127.0.0.1", "10.0.0.0/8", "unix"]')
+    assert config.server.proxies == Proxies((ip_network("127.0.0.1"), ip_network("10.0.0.0/8")), has_unix=True)
+    assert problems('[server]\ntrusted_proxies = ["10.0.0.1/8"]') == [
+        'config.toml:2:20: 10.0.0.1/8 has host bits set; write "127.0.0.1", "10.0.0.0/8", "::1" or "unix"'
+    ]
+
+
 def test_every_problem_is_told_at_once_with_its_place_and_what_to_do() -> None:
     text = f"""\
 talks = "http://example.org/talks"
@@ -119,7 +129,7 @@ format = "tmol"
 [server]
 listen = "8000"
 base_url = 3
-trusted_proxies = ["proxy"]
+cookies = ["proxy"]
 [smtp]
 pasword = "{SECRET}"
 port = 99999
@@ -146,7 +156,7 @@ passcode = ["friends"]
         'config.toml:3:1: "tmol" is no form of talk list; did you mean "toml"?',
         'config.toml:5:1: "8000" is no address to listen at; write "host:port", "[::1]:port" or "unix:/path"',
         "config.toml:6:1: base_url is 3, expected text; write it in quotes",
-        'config.toml:7:1: unknown key "trusted_proxies" in [server]; known here: base_url, compress, listen',
+        'config.toml:7:1: unknown key "cookies" in [server]; known here: base_url, compress, listen, trusted_proxies',
         'config.toml:9:1: unknown key "pasword" in [smtp]; did you mean "password"?',
         "config.toml:10:1: port is 99999, expected at most 65535; write a number of at most 65535",
         "config.toml:11:1: tls is \"startls\", expected 'starttls', 'implicit' or 'none'; did you mean \"starttls\"?",
