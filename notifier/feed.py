@@ -46,6 +46,7 @@ CANCELLED = "[已取消 Cancelled]"
 COLOR = "teal"
 
 _END = b"END:VCALENDAR\r\n"
+_FOLD = 74  # octets of a piece beside the space that it begins with
 _SECOND = timedelta(seconds=1)
 _TABLES_END = 2038  # the year in which zones' tables end; a rule that holds until then is taken to stay
 _OPENABLE = re.compile(r"(https?://|wemeet:|zoommtg:|msteams:|rtsps?://|ftp://|sips?:|tel:)\S", re.IGNORECASE)
@@ -154,8 +155,22 @@ def _joined(calendar: Calendar, seminar: Seminar, sessions: Sequence[Session], e
 
 
 def _serialised(component: Component) -> bytes:
-    data: bytes = component.to_ical()  # icalendar leaves this untyped
-    return data
+    """What `to_ical` gives, to the octet; icalendar folds by the character, a quarter of all that a new list costs."""
+    return b"".join(_folded(line.encode()) for line in component.content_lines() if line)
+
+
+def _folded(line: bytes) -> bytes:
+    """A content line (RFC 5545 section 3.1) in pieces of at most 75 octets that part no character and no escape."""
+    pieces, begin = [], 0
+    while len(line) - begin > _FOLD:
+        end = begin + _FOLD
+        while line[end] & 0xC0 == 0x80:  # inside a character
+            end -= 1
+        if line[end - 1] in b"\\^":
+            end -= 1
+        pieces.append(line[begin:end])
+        begin = end
+    return b"\r\n ".join((*pieces, line[begin:])) + b"\r\n"
 
 
 def _calendar(seminar: Seminar) -> Calendar:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from icalendar import Calendar, Component, Timezone
+from icalendar import Calendar, Component, Event, Timezone
 from samples import DAYS, HOURS, LONG_AGO, ROOM, START, TALKS, seminar, session
 
 from notifier import feed
@@ -575,6 +575,16 @@ def assert_well_folded(data: bytes) -> None:
         assert b"\n" not in line
         line.decode()
         assert not re.search(rb"(?<!\\)(\\\\)*\\$", line)
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\n")) | st.text("\\^é学😀,", min_size=60, max_size=200)
+)
+def test_lines_are_folded_as_icalendar_folds_them(text):
+    event = Event()
+    event.add("DESCRIPTION", text)
+    event.add("COMMENT", text * 3)
+    assert feed._serialised(event) == event.to_ical()
 
 
 def test_lines_are_folded_at_75_octets_between_characters():
