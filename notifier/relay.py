@@ -15,7 +15,7 @@ from typing import Literal, cast
 import aiosmtplib
 
 from notifier.errors import ConfigError, Problem
-from notifier.replies import UNTIL_MENDED, Answer, Outcome, Stage, classify
+from notifier.replies import UNTIL_MENDED, Answer, Fault, Outcome, Stage, classify
 
 _FAREWELL_SECONDS = 5
 
@@ -153,7 +153,7 @@ def _diagnosed(settings: SmtpSettings, stage: Stage, error: Exception) -> Outcom
         words, mendable = _explained(settings, stage, error)
         outcome = classify(stage, None, words)
         if mendable:
-            outcome = replace(outcome, pause=UNTIL_MENDED)
+            outcome = replace(outcome, pause=UNTIL_MENDED, fault=Fault.SETTINGS)
     return replace(outcome, reply=_without_secrets(settings, outcome.reply))
 
 

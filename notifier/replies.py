@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,6 +18,17 @@ class Answer(StrEnum):
     AMBIGUOUS = "ambiguous"  # the body left and no reply came: it may have arrived
     RELAY = "relay"  # the mail server or our settings are at fault, whoever the recipient is
     FENCED = "fenced"  # `before_data` said no
+
+
+class Fault(StrEnum):
+    """What a reply that is no success speaks of."""
+
+    RECIPIENT = "recipient"
+    CONTENT = "content"  # what is in the mail: everyone's copy of it will meet the same
+    LINK = "link"  # the connection, or a server that is closing or cannot
+    RATE = "rate"  # we were too fast
+    POLICY = "policy"  # we or the recipient: the reply does not say which
+    SETTINGS = "settings"  # greeting, certificate, login, sender: a person has to mend them
 
 
 class Stage(StrEnum):
@@ -38,7 +49,8 @@ class Outcome:
     """What the mail server answered.
 
     `reply` is one printable line of at most 500 characters without any secret. `pause` is how long the whole relay
-    should rest, None for not at all. `stage` is None where no server was asked.
+    should rest when it says so again, None for not at all. `stage` is None where no server was asked, `fault` where
+    there is none.
     """
 
     answer: Answer
@@ -46,6 +58,7 @@ class Outcome:
     reply: str = ""
     pause: timedelta | None = None
     stage: Stage | None = None
+    fault: Fault | None = field(default=None, compare=False)  # it follows from the rest
 
     @property
     def is_dead_address(self) -> bool:
@@ -58,7 +71,7 @@ _MINUTE = timedelta(minutes=1)
 _NETEASE_SPAM = timedelta(minutes=2)  # what the provider itself asks for
 UNTIL_MENDED = timedelta(minutes=15)  # settings that a person must mend
 _QUARTER = timedelta(minutes=15)  # frequency windows
-_DAY = timedelta(days=1)  # daily quotas are rolling
+_HOUR = timedelta(hours=1)  # daily quotas are rolling: some of it comes back before the day is over
 
 
 class _Rule(NamedTuple):
@@ -69,6 +82,7 @@ class _Rule(NamedTuple):
     enhanced: str
     words: str
     answer: Answer
+    fault: Fault | None = None
     pause: timedelta | None = None
 
     def fits(self, stage: Stage, code: str, enhanced: str, reply: str) -> bool:
@@ -100,49 +114,63 @@ _OF_RELAYING = (
     r"relay(ing)?( access| is)* (denied|prohibited|not (allowed|permitted))|(unable to|denies) relay|rcpthosts"
 )
 _FULL = r"mailbox( is)? full|over ?quota|quota( is)? exceeded"
+_BY_DAY = r"(daily|sending)\b.{0,40}\b(quota|limit)|MI:STC|RP:TRC"
+_BY_WINDOW = r"frequency (is )?limit|频率|HL:I[FT]C|MI:SFQ|RP:QRC"
+_BY_LINKS = r"HL:ICC|too many( concurrent)? (connections|sessions)"
+_TOO_FAST = r"rate.?limit|throttl|too many (messages|e?mails|recipients|requests)|too fast|slow down"
+_PASSING = r"try (it |again|later|once more)|temporar|come back|not now|server (is )?busy|稍后|暂时"
+_NETEASE = r"\b(CO|DP|HL|IB|IP|MI|MX|SP|WM):[A-Z]{3}\b"
 
 # The first rule that fits decides. Providers in the wild use 5yz for what passes, so their words come first.
 _RULES = (
     _Rule(_ANY - _DATA, "2..", "", "", Answer.ACCEPTED),
     _Rule(_DATA, "354", "", "", Answer.ACCEPTED),
     # No reply: nothing was taken, unless the body had left. A server that hangs up in the middle of a login means no.
-    _Rule(_BODY, _NONE, "", "", Answer.AMBIGUOUS),
-    _Rule(_AUTH, _NONE, "", "", Answer.RELAY, UNTIL_MENDED),
-    _Rule(_ANY, _NONE, "", "", Answer.DEFERRED),
+    _Rule(_BODY, _NONE, "", "", Answer.AMBIGUOUS, Fault.LINK),
+    _Rule(_AUTH, _NONE, "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
+    _Rule(_ANY, _NONE, "", "", Answer.DEFERRED, Fault.LINK),
     # Limits: Gmail and Outlook by the day; Tencent ("550 Sender frequency limited") and NetEase (HL, MI, RP) by window.
-    _Rule(_ANY, "5..", r"5\.4\.5", "", Answer.DEFERRED, _DAY),
-    _Rule(_ANY, "[45]..", "", r"(daily|sending)\b.{0,40}\b(quota|limit)|MI:STC|RP:TRC", Answer.DEFERRED, _DAY),
-    _Rule(_ANY, "[45]..", "", r"frequency limited|HL:IFC|MI:SFQ|RP:QRC", Answer.DEFERRED, _QUARTER),
-    _Rule(_ANY, "[45]..", "", r"HL:ICC|too many( concurrent)? (connections|sessions)", Answer.DEFERRED, _MINUTE),
-    _Rule(_ANY, "[45]..", "", r"MI:DMC|RP:DRC", Answer.DEFERRED),  # this link has carried enough; a new one goes on
-    _Rule(_ANY, "5..", "", r"rate limit|throttl|too many (messages|e?mails)", Answer.DEFERRED, _QUARTER),
-    _Rule(_BODY, "451", "", "DT:SPM", Answer.DEFERRED, _NETEASE_SPAM),
+    _Rule(_ANY, "5..", r"5\.4\.5", "", Answer.DEFERRED, Fault.RATE, _HOUR),
+    _Rule(_ANY, "[45]..", "", _BY_DAY, Answer.DEFERRED, Fault.RATE, _HOUR),
+    _Rule(_ANY, "[45]..", "", _BY_WINDOW, Answer.DEFERRED, Fault.RATE, _QUARTER),
+    _Rule(_ANY, "[45]..", "", _BY_LINKS, Answer.DEFERRED, Fault.RATE, _MINUTE),
+    # This link has carried enough; a new one goes on.
+    _Rule(_ANY, "[45]..", "", r"MI:DMC|RP:DRC", Answer.DEFERRED, Fault.POLICY),
+    _Rule(_ANY, "[45]..", "", _TOO_FAST, Answer.DEFERRED, Fault.RATE, _QUARTER),
+    _Rule(_BODY, "[45]..", "", "DT:SPM", Answer.DEFERRED, Fault.CONTENT, _NETEASE_SPAM),
     # Not now. Before MAIL nobody is addressed, so `classify` lays it on the relay.
-    _Rule(_AUTH, "4..", "", "", Answer.RELAY, _MINUTE),
-    _Rule(_ANY, "421", "", "", Answer.DEFERRED, _SOON),
-    _Rule(_ANY, "4..", "", "", Answer.DEFERRED),
+    _Rule(_AUTH, "4..", "", "", Answer.RELAY, Fault.LINK, _MINUTE),
+    _Rule(_ANY, "421", "", "", Answer.DEFERRED, Fault.LINK, _SOON),
+    _Rule(_MAIL, "4..", "", "", Answer.DEFERRED, Fault.POLICY),
+    _Rule(_BODY, "4..", "", "", Answer.DEFERRED, Fault.POLICY),
+    _Rule(_ANY, "4..", "", "", Answer.DEFERRED, Fault.RECIPIENT),
     # Greeting, TLS, login and sender are ours: a person has to look.
-    _Rule(_LINKING, "5..", "", "", Answer.RELAY, UNTIL_MENDED),
-    _Rule(_MAIL, "5..", r"5\.3\.4", "", Answer.REFUSED),
-    _Rule(_MAIL, "552", "", "", Answer.REFUSED),  # larger than SIZE
-    _Rule(_MAIL, "5..", "", "", Answer.RELAY, UNTIL_MENDED),
-    _Rule(_RCPT | _DATA, "53.", "", "", Answer.RELAY, UNTIL_MENDED),
-    _Rule(_ADDRESSED, "5..", r"5\.1\.[78]", "", Answer.RELAY, UNTIL_MENDED),
-    _Rule(_ADDRESSED, "5..", "", _OF_US, Answer.RELAY, UNTIL_MENDED),
+    _Rule(_LINKING, "5..", "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
+    _Rule(_MAIL, "5..", r"5\.3\.4", "", Answer.REFUSED, Fault.CONTENT),
+    _Rule(_MAIL, "552", "", "", Answer.REFUSED, Fault.CONTENT),  # larger than SIZE
+    _Rule(_MAIL, "5..", "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
+    _Rule(_RCPT | _DATA, "53.", "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
+    _Rule(_ADDRESSED, "5..", r"5\.1\.[78]", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
+    _Rule(_ADDRESSED, "5..", "", _OF_US, Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
     # Policy and syntax may differ by recipient: if they put the message back, one address could hold up all others.
-    _Rule(_ADDRESSED, "5..", r"5\.7\..*", "", Answer.DEFERRED, _SOON),
-    _Rule(_RCPT | _DATA, "50[0234]", "", "", Answer.DEFERRED, _SOON),
-    _Rule(_ADDRESSED, "5..", "", _OF_RELAYING, Answer.DEFERRED, _SOON),
+    _Rule(_ADDRESSED, "5..", r"5\.7\..*", "", Answer.DEFERRED, Fault.POLICY, _SOON),
+    _Rule(_RCPT | _DATA, "50[0234]", "", "", Answer.DEFERRED, Fault.POLICY, _SOON),
+    _Rule(_ADDRESSED, "5..", "", _OF_RELAYING, Answer.DEFERRED, Fault.POLICY, _SOON),
+    _Rule(_RCPT | _DATA, "5..", "", _NETEASE, Answer.DEFERRED, Fault.POLICY),
     # Full mailboxes are emptied; RFC 5321 section 4.5.3.1.10 reads 552 at RCPT as 452.
-    _Rule(_RCPT, "552", "", "", Answer.DEFERRED),
-    _Rule(_ADDRESSED, "5..", r"5\.2\.2", "", Answer.DEFERRED),
-    _Rule(_ADDRESSED, "5..", "", _FULL, Answer.DEFERRED),
+    _Rule(_RCPT, "552", "", "", Answer.DEFERRED, Fault.RECIPIENT),
+    _Rule(_ADDRESSED, "5..", r"5\.2\.2", "", Answer.DEFERRED, Fault.RECIPIENT),
+    _Rule(_ADDRESSED, "5..", "", _FULL, Answer.DEFERRED, Fault.RECIPIENT),
     # Tencent's words for an address that had much mail lately.
-    _Rule(_ADDRESSED, "550", "", "mailbox unavailable or access denied", Answer.DEFERRED),
-    _Rule(_ADDRESSED, "5..", "", "", Answer.REFUSED),
+    _Rule(_ADDRESSED, "550", "", "mailbox unavailable or access denied", Answer.DEFERRED, Fault.RECIPIENT),
+    _Rule(_RCPT | _BODY, "5..", r"5\.1\.([123]|10)", "", Answer.REFUSED, Fault.RECIPIENT),
+    _Rule(_ADDRESSED, "5..", "", _PASSING, Answer.DEFERRED, Fault.POLICY),
+    # What is refused after it was read is refused for what it says: that makes no address dead.
+    _Rule(_DATA | _BODY, "5..", "", "", Answer.DEFERRED, Fault.CONTENT),
+    _Rule(_RCPT, "5..", "", "", Answer.REFUSED, Fault.RECIPIENT),
     # A reply that makes no sense here.
-    _Rule(_BODY, "...", "", "", Answer.AMBIGUOUS),
-    _Rule(_ANY, "...", "", "", Answer.DEFERRED),
+    _Rule(_BODY, "...", "", "", Answer.AMBIGUOUS, Fault.LINK),
+    _Rule(_ANY, "...", "", "", Answer.DEFERRED, Fault.LINK),
 )
 
 
@@ -157,8 +185,9 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
     enhanced = _enhanced(code // 100, said) if code else ""
     rule = next(r for r in _RULES if r.fits(stage, str(code or _NONE), enhanced, said))
     if stage in _LINKING and rule.answer is not Answer.ACCEPTED:
-        return Outcome(Answer.RELAY, code, said, rule.pause or _SOON, stage)
-    return Outcome(rule.answer, code, said, rule.pause, stage)
+        fault = rule.fault if rule.fault in (Fault.RATE, Fault.SETTINGS) else Fault.LINK
+        return Outcome(Answer.RELAY, code, said, rule.pause or _SOON, stage, fault)
+    return Outcome(rule.answer, code, said, rule.pause, stage, rule.fault)
 
 
 def legible(reply: str) -> str:

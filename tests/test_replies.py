@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.replies import Answer, Outcome, Stage, classify, legible
+from notifier.replies import Answer, Fault, Outcome, Stage, classify, legible
 
-SOON, MINUTE, QUARTER, DAY = (timedelta(seconds=s) for s in (15, 60, 900, 86400))
+SOON, MINUTE, QUARTER, HOUR = (timedelta(seconds=s) for s in (15, 60, 900, 3600))
 TWO_MINUTES = timedelta(minutes=2)
 
 
@@ -36,9 +36,9 @@ REPLIES = [
     (Stage.MAIL, 451, "4.3.0 local error", Answer.DEFERRED, None),
     (Stage.MAIL, 450, "MI:DMC", Answer.DEFERRED, None),
     (Stage.MAIL, 451, "MI:SFQ", Answer.DEFERRED, QUARTER),
-    (Stage.MAIL, 550, "MI:STC", Answer.DEFERRED, DAY),
+    (Stage.MAIL, 550, "MI:STC", Answer.DEFERRED, HOUR),
     (Stage.MAIL, 550, "Sender frequency limited", Answer.DEFERRED, QUARTER),
-    (Stage.MAIL, 550, "5.4.5 Daily user sending limit exceeded", Answer.DEFERRED, DAY),
+    (Stage.MAIL, 550, "5.4.5 Daily user sending limit exceeded", Answer.DEFERRED, HOUR),
     (Stage.MAIL, 501, "mail from address must be same as authorization user", Answer.RELAY, QUARTER),
     (Stage.MAIL, 530, "5.7.0 authentication required", Answer.RELAY, QUARTER),
     (Stage.MAIL, 550, "5.1.1 unknown", Answer.RELAY, QUARTER),
@@ -61,6 +61,11 @@ REPLIES = [
     (Stage.RCPT, 550, "5.2.1 mailbox disabled", Answer.REFUSED, None),
     (Stage.RCPT, 550, "Invalid User", Answer.REFUSED, None),
     (Stage.RCPT, 550, "Mailbox not found from [5.7.1.9]", Answer.REFUSED, None),
+    (Stage.RCPT, 550, "User not found: ada", Answer.REFUSED, None),
+    (Stage.RCPT, 550, "Ip frequency limited", Answer.DEFERRED, QUARTER),
+    (Stage.RCPT, 450, "4.7.0 rate limited, slow down", Answer.DEFERRED, QUARTER),
+    (Stage.RCPT, 550, "please try again later", Answer.DEFERRED, None),
+    (Stage.RCPT, 554, "IP is rejected, DP:IPB", Answer.DEFERRED, None),
     (Stage.RCPT, 551, "user not local", Answer.REFUSED, None),
     (Stage.RCPT, 553, "mailbox name not allowed", Answer.REFUSED, None),
     (Stage.RCPT, 501, "5.1.3 bad address syntax", Answer.REFUSED, None),
@@ -69,8 +74,8 @@ REPLIES = [
     (Stage.RCPT, 550, "user's mailbox is full", Answer.DEFERRED, None),
     (Stage.RCPT, 550, "Mailbox unavailable or access denied", Answer.DEFERRED, None),
     (Stage.RCPT, 550, "Domain frequency limited", Answer.DEFERRED, QUARTER),
-    (Stage.RCPT, 550, "5.1.90 you've reached your daily limit for message recipients", Answer.DEFERRED, DAY),
-    (Stage.RCPT, 550, "RP:TRC", Answer.DEFERRED, DAY),
+    (Stage.RCPT, 550, "5.1.90 you've reached your daily limit for message recipients", Answer.DEFERRED, HOUR),
+    (Stage.RCPT, 550, "RP:TRC", Answer.DEFERRED, HOUR),
     (Stage.RCPT, 550, "5.7.1 not authorised", Answer.DEFERRED, SOON),
     (Stage.RCPT, 554, "5.7.1 <ada@example.org>: Relay access denied", Answer.DEFERRED, SOON),
     (Stage.RCPT, 553, "sorry, that domain isn't in my list of allowed rcpthosts", Answer.DEFERRED, SOON),
@@ -85,7 +90,7 @@ REPLIES = [
     (Stage.DATA, 250, "out of place", Answer.DEFERRED, None),
     (Stage.DATA, None, "connection lost", Answer.DEFERRED, None),
     (Stage.DATA, 452, "4.3.1 no room", Answer.DEFERRED, None),
-    (Stage.DATA, 554, "5.5.1 no valid recipients", Answer.REFUSED, None),
+    (Stage.DATA, 554, "5.5.1 no valid recipients", Answer.DEFERRED, None),
     (Stage.BODY, 250, "2.0.0 queued as 4F", Answer.ACCEPTED, None),
     (Stage.BODY, 252, "perhaps", Answer.ACCEPTED, None),
     (Stage.BODY, None, "connection lost", Answer.AMBIGUOUS, None),
@@ -94,12 +99,14 @@ REPLIES = [
     (Stage.BODY, 421, "4.3.0 closing", Answer.DEFERRED, SOON),
     (Stage.BODY, 451, "4.3.0 try later", Answer.DEFERRED, None),
     (Stage.BODY, 451, "DT:SPM, please try again", Answer.DEFERRED, TWO_MINUTES),
-    (Stage.BODY, 554, "DT:SPM", Answer.REFUSED, None),
+    (Stage.BODY, 554, "DT:SPM", Answer.DEFERRED, TWO_MINUTES),
     (Stage.BODY, 554, "DT:SUM", Answer.RELAY, QUARTER),
-    (Stage.BODY, 552, "too much mail data", Answer.REFUSED, None),
+    (Stage.BODY, 552, "too much mail data", Answer.DEFERRED, None),
+    (Stage.BODY, 550, "5.1.1 no such user", Answer.REFUSED, None),
+    (Stage.BODY, 554, "Mail content denied", Answer.DEFERRED, None),
     (Stage.BODY, 552, "5.2.2 mailbox full", Answer.DEFERRED, None),
-    (Stage.BODY, 552, "5.4.5 quota", Answer.DEFERRED, DAY),
-    (Stage.BODY, 500, "line too long", Answer.REFUSED, None),
+    (Stage.BODY, 552, "5.4.5 quota", Answer.DEFERRED, HOUR),
+    (Stage.BODY, 500, "line too long", Answer.DEFERRED, None),
     (Stage.BODY, 550, "5.7.515 sender must pass DMARC", Answer.RELAY, QUARTER),
     (Stage.BODY, 550, "5.7.1 message content rejected", Answer.DEFERRED, SOON),
 ]
@@ -110,7 +117,30 @@ def test_a_reply_means_what_the_providers_mean_by_it(
     stage: Stage, code: int | None, reply: str, answer: Answer, pause: timedelta | None
 ) -> None:
     told = None if code == -1 else code
-    assert classify(stage, code, reply) == Outcome(answer, told, reply, pause, stage)
+    outcome = classify(stage, code, reply)
+    assert outcome == Outcome(answer, told, reply, pause, stage, outcome.fault)
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "reply", "fault"),
+    [
+        (Stage.CONNECT, 421, "busy", Fault.LINK),
+        (Stage.CONNECT, 550, "Connection frequency limited", Fault.RATE),
+        (Stage.AUTH, 535, "no", Fault.SETTINGS),
+        (Stage.MAIL, 550, "Sender frequency limited", Fault.RATE),
+        (Stage.MAIL, 501, "mail from address must be same as authorization user", Fault.SETTINGS),
+        (Stage.MAIL, 451, "not now", Fault.POLICY),
+        (Stage.RCPT, 450, "greylisted", Fault.RECIPIENT),
+        (Stage.RCPT, 550, "5.7.1 no", Fault.POLICY),
+        (Stage.RCPT, 550, "5.1.1 no such user", Fault.RECIPIENT),
+        (Stage.BODY, 554, "DT:SPM", Fault.CONTENT),
+        (Stage.BODY, 552, "too much mail data", Fault.CONTENT),
+        (Stage.BODY, None, "connection lost", Fault.LINK),
+        (Stage.BODY, 250, "taken", None),
+    ],
+)
+def test_a_reply_says_what_is_at_fault(stage: Stage, code: int | None, reply: str, fault: Fault | None) -> None:
+    assert classify(stage, code, reply).fault is fault
 
 
 @given(st.sampled_from(Stage), st.one_of(st.none(), st.integers(-1, 999)), st.text(max_size=700))
@@ -126,6 +156,7 @@ def test_every_reply_has_a_meaning_that_blames_no_recipient_too_early(
         assert stage is Stage.BODY
     if outcome.answer is Answer.RELAY:
         assert outcome.pause is not None
+    assert (outcome.fault is None) == (outcome.answer is Answer.ACCEPTED)
     if outcome.answer is Answer.REFUSED:
         assert code is not None
         assert 500 <= code <= 599
