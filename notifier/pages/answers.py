@@ -9,13 +9,22 @@ from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import parse_qs
 
-from notifier.pages.documents import SAFE, Document, Headers, Site
+from notifier.pages.documents import IDENTITY, SAFE, Document, Headers, Site
 from notifier.pages.snapshots import PROBLEMS, Snapshot
 from notifier.templates import LANGUAGES
 
 # Thunderbird looks here for CalDAV with PROPFIND before it takes a feed, and gives up only at a plain refusal.
 _CALDAV = "/.well-known/caldav"
 _READS = "GET, HEAD, OPTIONS"
+_LEAST = 0.0005  # less than any weight that can be written
+
+# RFC 9110 section 5.6.7: what is written today, and two older forms. Anything else is no condition at all.
+_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_HTTP_DATE = re.compile(
+    rf"{_DAY}, [0-9]{{2}} [A-Z][a-z]{{2}} [0-9]{{4}} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}} GMT"
+    rf"|{_DAY}[a-z]*day, [0-9]{{2}}-[A-Z][a-z]{{2}}-[0-9]{{2}} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}} GMT"
+    rf"|{_DAY} [A-Z][a-z]{{2}} [ 0-9][0-9] [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}} [0-9]{{4}}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +74,18 @@ def _language(site: Site, query: str, headers: Mapping[str, str]) -> str:
 
 def _weights(header: str) -> dict[str, float]:
     """What a header like Accept-Encoding names, in lower case, with each one's weight (RFC 9110 section 12.4.2)."""
-    items = (item.split(";") for item in header.lower().replace(" ", "").split(",") if item)
+    items = (item.split(";") for item in re.sub(r"[ \t]", "", header.lower()).split(",") if item)
     return {name: _weight(parameters) for name, *parameters in items}
 
 
 def _weight(parameters: list[str]) -> float:
     weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-    return float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0
+    return float(weight) if re.fullmatch(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", weight) else 0.0
 
 
 def _negotiate(document: Document, method: str, headers: Mapping[str, str]) -> Response:
-    zipped = bool(document.compressed) and _takes_gzip(headers.get("accept-encoding", ""))
-    etag, body = (document.compressed_etag, document.compressed) if zipped else (document.etag, document.body)
+    coding = _coding(document, headers.get("accept-encoding", ""))
+    etag, body = document.encoded(coding)
     validators = (
         ("ETag", etag),
         ("Last-Modified", format_datetime(document.modified, usegmt=True)),
@@ -85,7 +94,7 @@ def _negotiate(document: Document, method: str, headers: Mapping[str, str]) -> R
     )
     if _is_known(document, etag, headers):
         return Response(304, validators)
-    encoding = (("Content-Encoding", "gzip"),) if zipped else ()
+    encoding = (("Content-Encoding", coding),) if coding != IDENTITY else ()
     return Response(200, (*_described(document, body), *encoding, *validators), b"" if method == "HEAD" else body)
 
 
@@ -94,14 +103,21 @@ def _described(document: Document, body: bytes) -> Headers:
 
 
 def _vary(document: Document) -> str:
-    by_encoding = ["Accept-Encoding"] if document.compressed else []
+    by_encoding = ["Accept-Encoding"] if document.encodings else []
     by_language = ["Accept-Language"] if any(name == "Content-Language" for name, _ in document.headers) else []
     return ", ".join(by_encoding + by_language)
 
 
-def _takes_gzip(accepted: str) -> bool:
+def _coding(document: Document, accepted: str) -> str:
+    """The content coding that the asker likes best; of those liked alike, the shortest (RFC 9110 section 12.5.3).
+
+    Who refuses all that there is gets the plain bytes: a calendar that says too much is better than none.
+    """
     weights = _weights(accepted)
-    return weights.get("gzip", weights.get("*", 0.0)) > 0
+    rest = weights.get("*", 0.0)
+    wanted = {coding: weights.get(coding, weights.get(f"x-{coding}", rest)) for coding in document.encodings}
+    wanted[IDENTITY] = weights.get(IDENTITY, rest if "*" in weights else _LEAST)
+    return max((coding for coding, weight in wanted.items() if weight), key=wanted.__getitem__, default=IDENTITY)
 
 
 def _is_known(document: Document, etag: str, headers: Mapping[str, str]) -> bool:
@@ -109,9 +125,11 @@ def _is_known(document: Document, etag: str, headers: Mapping[str, str]) -> bool
     tags = headers.get("if-none-match")
     if tags is not None:
         return tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags)
-    try:
-        since = parsedate_to_datetime(headers.get("if-modified-since", ""))
-    except (ValueError, OverflowError):
+    date = headers.get("if-modified-since", "").strip()
+    if not _HTTP_DATE.fullmatch(date):
         return False
-    # A date that claims no zone at all (-0000) is UTC all the same.
-    return document.modified <= (since if since.tzinfo else since.replace(tzinfo=UTC))
+    try:
+        since = parsedate_to_datetime(date)
+    except ValueError:  # the 31st of November
+        return False
+    return document.modified <= since.replace(tzinfo=UTC)

@@ -72,7 +72,7 @@ class Shown:
     def event(self) -> Document:
         """The calendar file."""
         _, since = self.modified[_event_path(self.session)]
-        return replace(self.press.event(self.session), modified=since)
+        return self.press.event(self.session).since(since)
 
     @cached_property
     def pages(self) -> Mapping[str, Document]:
@@ -80,9 +80,8 @@ class Shown:
         path = _page_path(self.session)
         about = {"path": quote(path), "session": self.session, "is_over": self.is_over}
         return {
-            language: replace(
-                self.press.page("session", language, MINUTES, **about),
-                modified=self.modified[key_of(path, language)][1],
+            language: self.press.page("session", language, MINUTES, **about).since(
+                self.modified[key_of(path, language)][1]
             )
             for language in LANGUAGES
         }
@@ -110,16 +109,17 @@ class Snapshot:
         sessions = self.shown.values()
         events = {_event_path(one.session): one.event for one in sessions}
         about = {key_of(_page_path(one.session), lang): page for one in sessions for lang, page in one.pages.items()}
-        return {**events, **about, **self._ready}
+        return {**events, **about, **self.ready}
 
     @property
     def modified(self) -> dict[str, tuple[str, datetime]]:
         """Each document's tag and time of change: facts to be stored, and handed to the next `build`."""
-        ready = {key: (document.etag, document.modified) for key, document in self._ready.items()}
+        ready = {key: (document.etag, document.modified) for key, document in self.ready.items()}
         return {**ready, **{key: change for one in self.shown.values() for key, change in one.modified.items()}}
 
     @property
-    def _ready(self) -> dict[str, Document]:
+    def ready(self) -> dict[str, Document]:
+        """Every document that was rendered before anyone asked for it, by the keys of `modified`."""
         return {**self.documents, **{key_of(*at): page for at, page in self.pages.items()}}
 
     def find(self, path: str, language: str) -> Document | None:
@@ -152,7 +152,7 @@ def build(
     press, known = Press(seminar, templates, site), dict[str, Shown]()
     if previous and previous.press.basis == press.basis:
         press, known = previous.press, dict(previous.shown)
-    history = History(now, {**modified, **(previous.modified if previous else {})})
+    history = History(now, {**modified, **(previous.modified if previous else {})}, previous.ready if previous else {})
     shown = {one.id: _shown(one, known.get(one.id), press, history, now) for one in seminar.sessions}
     public = replace(seminar, sessions=tuple(one.session for one in shown.values()))
     schedule = _schedule(public, site, now)
