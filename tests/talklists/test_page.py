@@ -51,6 +51,88 @@ def talk_with(*lines: str) -> str:
     return "\n".join(("A Seminar", "Time: 2021-11-27 9:30-11:30", "Title: Engines", *lines, ""))
 
 
+# --- Pages nobody has seen yet ---------------------------------------------------------------------------------------
+
+
+def test_a_slot_alone_on_its_line_begins_the_next_talk_also_behind_an_abstract():
+    (session,) = read_dedented("""
+        A Seminar
+        时 间：2026年12月5日 星期六 上午9点30分至11点30分
+
+        09:30-10:30
+        题 目：Transformers
+        报告人：Jian Li, Tsinghua University
+        摘 要：We study.
+
+        10:30-11:30
+        题 目：扩散模型
+        报告人：卢策吾（上海交通大学）
+    """).seminar.sessions
+    first, second = session.talks
+    assert (first.abstract, first.start.time(), second.start.time()) == ("We study.", time(9, 30), time(10, 30))
+
+
+def test_a_dated_heading_that_says_cancelled_begins_a_cancelled_session():
+    cancelled, held = read_dedented("""
+        A Seminar
+
+        ## Dec 5, 2026 (Sat) 09:30–11:30 Beijing time
+
+        **Title**: Neural ODEs
+        **Speaker**: Zhong Li
+
+        ## Nov 21, 2026 (Sat) 09:30–11:30 Beijing time — CANCELLED
+
+        **Title**: Gone
+        **Speaker**: Ada Example
+    """).seminar.sessions
+    assert (cancelled.status, cancelled.notice, held.status) == (Status.CANCELLED, "CANCELLED", Status.CONFIRMED)
+
+
+@pytest.mark.parametrize("label", ["会议形式", "举办方式", "面向对象", "会议平台", "Platform"])
+def test_a_field_that_a_list_has_no_place_for_is_no_talk(label):
+    reading = read_dedented(f"""
+        A Seminar
+        报告时间：2026年12月5日 9:30-11:30
+        {label}：线上（腾讯会议）
+        报告一
+        报告人：李明（清华大学）
+        报告题目：泛化
+    """)
+    (session,) = reading.seminar.sessions
+    assert [talk.title for talk in session.talks] == ["泛化"]
+    assert (3, f"a talk list has no place for '{label}'; '线上（腾讯会议）' was left out") in warnings_of(reading)
+
+
+@pytest.mark.parametrize(
+    ("line", "room"),
+    [
+        (
+            "Tencent Meeting: https://meeting.tencent.com/dm/zz, ID 329 744 341, password 974114",
+            Room("https://meeting.tencent.com/dm/zz", "329 744 341", "974114"),
+        ),
+        (
+            "Zoom: https://zoom.us/j/123456789?pwd=abc (Passcode: 123456)",
+            Room("https://zoom.us/j/123456789?pwd=abc", passcode="123456"),
+        ),
+    ],
+)
+def test_what_stands_beside_a_meeting_link_is_kept(line, room):
+    (session,) = read(talk_with("Speaker: Ann Lee (MIT)", line)).seminar.sessions
+    assert session.room == room
+
+
+@pytest.mark.parametrize("said", ["Saturday 12/5/2026", "5/12/2026 (周六)", "Sat, 05.12.2026"])
+def test_a_weekday_tells_which_of_two_dates_is_meant(said):
+    (session,) = read(f"A Seminar\nTime: {said} 9:30-11:30\nTitle: Engines\nSpeaker: Ann Lee\n").seminar.sessions
+    assert session.start.date() == date(2026, 12, 5)
+
+
+def test_a_video_id_is_the_page_of_its_video():
+    talk = only_talk(talk_with("Speaker: Ann Lee (MIT)", "Replay: BV1xx411c7mD"))
+    assert talk.replay == "https://www.bilibili.com/video/BV1xx411c7mD"
+
+
 # --- The same talks in other clothes ---------------------------------------------------------------------------------
 
 TWO_PARAGRAPHS = (
@@ -1019,6 +1101,7 @@ def test_a_long_pause_makes_a_second_session_of_the_day() -> None:
         ("王涵 (北京应用物理与计算数学研究所)", [("王涵", "北京应用物理与计算数学研究所")]),
         ("张林峰 (北京大数据研究院、深势科技)", [("张林峰", "北京大数据研究院", "深势科技")]),
         ("张林峰（北京大数据研究院，深势科技）", [("张林峰", "北京大数据研究院", "深势科技")]),
+        ("Prof. Bob Builder, ETH Zürich", [("Prof. Bob Builder", "ETH Zürich")]),
         ("Yuhai Tu (IBM T. J. Watson Research Center)", [("Yuhai Tu", "IBM T. J. Watson Research Center")]),
         ("Arnulf Jentzen, University of Muenster, Germany", [("Arnulf Jentzen", "University of Muenster, Germany")]),
         ("Zhong Li (NUS), Qianxiao Li (NUS)", [("Zhong Li", "NUS"), ("Qianxiao Li", "NUS")]),

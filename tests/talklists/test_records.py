@@ -345,7 +345,8 @@ def test_a_link_in_a_record_of_its_own_is_held_to_the_same_rule() -> None:
         ("sessions:\n  - id: a\n   start: b\n", "line 3: this is no YAML: did not find expected '-' indicator"),
         ('{"sessions": [\n{"id": }]}', "line 2: this is no JSON: Expecting value"),
         ('{"a": 1}', "there is no list of sessions or talks"),
-        ("[" * 100_000, "the values are nested too deeply"),
+        ("[" * 200 + "]" * 200, "the values are nested too deeply"),
+        ("[" * 100_000, "line 1: this is no YAML: exceeded maximum nesting depth"),
     ],
 )
 def test_a_broken_document_is_refused_with_its_line(text: str, problem: str) -> None:

@@ -69,6 +69,7 @@ _SINGLE = re.compile(_clock(1), re.IGNORECASE)
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣〜～∼", "-") | {"∶": ":", "\u200b": ""})
 _FILLER = re.compile(r"\b(?:at|on|from|the|t)\b|北京|[\s,;.()\[\]/|@、。-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE)
+_EMPTY_BRACKETS = re.compile(r"[(\[【]\s*[)\]】]")  # what is left of `(Sat)`
 _DIGITS = re.compile(r"\d")
 T = TypeVar("T")
 
@@ -123,12 +124,12 @@ def read_when(phrase: str) -> When:
     if not _DIGITS.search(rest):
         return When(rest=rest)
     rest, zone = _take_zone(rest)
-    rest, day, problem = _take_day(rest)
+    rest, weekday = _take(_WEEKDAY, rest, _weekday_of)
+    rest, day, problem = _take_day(rest, weekday)
     if day is not None or problem:
         # An end on the same day may repeat the day; an end on another day is more than one session's time.
-        again, second, _ = _take_day(rest)
+        again, second, _ = _take_day(rest, weekday)
         rest = again if second == day else rest
-    rest, weekday = _take(_WEEKDAY, rest, _weekday_of)
     rest, hours = _take_hours(rest)
     return When(
         day=day,
@@ -136,7 +137,7 @@ def read_when(phrase: str) -> When:
         end=hours.end,
         weekday=weekday,
         zone=zone,
-        rest=_FILLER.sub(" ", rest).strip() and rest.strip(" ,;.-"),
+        rest=_FILLER.sub(" ", rest).strip() and _EMPTY_BRACKETS.sub(" ", rest).strip(" ,;.-"),
         problem=problem or hours.problem,
         is_ready=hours.is_ready,
     )
@@ -178,25 +179,31 @@ def _without(text: str, found: re.Match[str]) -> str:
     return f"{text[: found.start()]} {text[found.end() :]}"
 
 
-def _take_day(text: str) -> tuple[str, Day | None, str]:
+def _take_day(text: str, weekday: int | None) -> tuple[str, Day | None, str]:
     for pattern in _DAYS:
         found = pattern.search(text)
         if found:
-            day, problem = _day_of(found.groupdict(), found.group().strip())
+            day, problem = _day_of(found.groupdict(), found.group().strip(), weekday)
             return _without(text, found).strip(), day, problem
     return text, None, ""
 
 
-def _day_of(parts: dict[str, str | None], said: str) -> tuple[Day | None, str]:
+def _falls_on(year: int | None, month: int, day: int, weekday: int | None) -> bool:
+    found = date_of(Day(year, month, day), 2020)
+    return found is not None and weekday in (None, found.weekday())
+
+
+def _day_of(parts: dict[str, str | None], said: str, weekday: int | None) -> tuple[Day | None, str]:
     written = parts.get("year")
     year = int(written) if written else None
     if parts.get("name"):
         month, day = _MONTHS.index(str(parts["name"])[:3].lower()) + 1, int(str(parts["day"]))
     elif parts.get("first"):
-        # 27/11/2021 and 11/27/2021 are both written: only a figure above 12 tells which it is.
+        # 27/11/2021 and 11/27/2021 are both written: only a figure above 12, or the weekday, tells which it is.
         month, day = sorted((int(str(parts["first"])), int(str(parts["second"]))))
         if day <= 12 and month != day:
-            return None, f"{said} can be read as two dates"
+            fitting = [Day(year, *pair) for pair in ((month, day), (day, month)) if _falls_on(year, *pair, weekday)]
+            return (fitting[0], "") if len(fitting) == 1 else (None, f"{said} can be read as two dates")
     else:
         month, day = int(str(parts["month"])), int(str(parts["day"]))
     found = Day(year, month, day)

@@ -340,7 +340,8 @@ class _Reader:
             return None
         is_whole = when.day is not None and when.start is not None
         if self._in_prose():
-            return when if is_whole and (self._gap or when.end) else None
+            is_slot = when.end is not None and when.is_only_time and self._gap > 0
+            return when if is_slot or (is_whole and (self._gap or when.end)) else None
         return when if is_whole or when.end or (when.day and when.day.year) or when.problem else None
 
 
@@ -401,7 +402,7 @@ def _seams(kind: Kind, value: str) -> Iterator[tuple[int, Label]]:
         if (is_wide and _could_be(label.kind, label.value, None)) or (
             (":" in inner or "：" in inner) and _proves(label.kind, label.value)
         ):
-            is_inside = seam.group()[0] in "（("
+            is_inside = seam.group()[0] in "（(" or inner[0] in "（("
             closed = label.value.rstrip(")） ") if is_inside else label.value
             yield seam.start(), replace(label, value=closed)
 

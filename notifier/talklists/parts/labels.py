@@ -135,10 +135,14 @@ _WORDS = {
         " email phone tel series category note-taker cohost inviter invitedby organizinginstitution audience fee"
         " registration 地点 地址 报告地点 会议地点 讲座地点 举办地点 活动地点 主持 主持人 邀请人 联系人 联系方式"
         " 主办 主办单位 承办 承办单位 协办单位 协办 语言 关键词 报名 报名方式 邮箱 电话 职称 职务 会议主题"
-        " 研究方向 线下地点 校内联系人 讲座语言"
+        " 研究方向 线下地点 校内联系人 讲座语言 形式 方式 人数 对象 费用 学分 校区"
+        " format mode platform attendance meetingformat eventformat"
     ),
 }
 _KINDS = {word: kind for kind, words in _WORDS.items() for word in words.split()}
+# 会议形式, 举办方式, 面向对象, 直播平台: whatever stands before, none of these says anything that a talk list keeps.
+_UNKEPT_ENDS = ("形式", "方式", "平台", "对象", "人数", "语言", "费用", "单位", "部门", "负责人", "联系人")
+_LONGEST_UNKEPT = 8  # characters; a longer phrase may be a title
 
 _SYSTEM = re.compile(
     r"^(?:tencent|tecent|wemeet|voov|zoom|teams|microsoftteams|webex|feishu|lark|googlemeet|dingtalk|skype"
@@ -270,7 +274,7 @@ def _of_key(key: str) -> Kind | None:
     for form in _forms(key):
         if kind := _KINDS.get(form) or _KINDS.get(form.removesuffix("s")):
             return kind
-    return None
+    return Kind.UNKEPT if key.endswith(_UNKEPT_ENDS) and len(key) <= _LONGEST_UNKEPT else None
 
 
 def _forms(key: str) -> Iterator[str]:

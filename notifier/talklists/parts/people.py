@@ -20,7 +20,9 @@ _INSTITUTION = re.compile(
     r"|centers?|centres?|faculty|facult\w*|research|compan\w*|corp\w*|inc|ltd|llc|gmbh|co|technolog\w*|tech|group"
     r"|hospital|polytechnic\w*|hochschule|école|ecole|foundation|observatory|society|agency|bureau|ministry|bank"
     r"|google|microsoft|meta|facebook|deepmind|openai|huawei|tencent|alibaba|damo|bytedance|baidu|nvidia|amazon|apple"
-    r"|ibm|intel|inria|cnrs|caltech|kaust|epfl|virginia tech|georgia tech)\b",
+    r"|ibm|intel|inria|cnrs|caltech|kaust|epfl|virginia tech|georgia tech"
+    r"|(?-i:ETH|MIT|ENS|NYU|CMU|UCLA|UCSD|UCSB|UCL|UIUC|USC|NUS|NTU|HKU|HKUST|CUHK|CityU|PolyU|USTC|SJTU|PKU|CAS|AMSS"
+    r"|BICMR|IIT|TUM|KTH|RWTH|MPI|RIKEN|NIST|NASA))\b",
     re.IGNORECASE,
 )
 _INSTITUTION_ZH = re.compile(

@@ -30,6 +30,9 @@ _PASSCODE = re.compile(
     r"(?:密码|口令|password|passcode|pwd)\s?(?:is|为)?\s?[:：]?\s?([^\s,;，；。)）]+)", re.IGNORECASE
 )
 _SYSTEM = re.compile(r"tencent|tecent|voov|zoom|teams|webex|feishu|lark|腾讯|飞书|钉钉", re.IGNORECASE)
+_VIDEO_ID = re.compile(
+    r"(?:bilibili|b站|哔哩哔哩)?\W{0,3}(BV[0-9A-Za-z]{10})", re.IGNORECASE
+)  # Bilibili's own; it names the page
 _CONTENT = (Kind.TITLE, Kind.SPEAKER, Kind.ABSTRACT, Kind.REPLAY, Kind.SLIDES)
 _WRAPPED = 130  # characters; a paragraph of longer lines was not broken to fit a width
 
@@ -193,7 +196,8 @@ def target_of(entry: Field) -> tuple[str, str]:
         return linked.url, words
     found = URL.search(text)
     if not found:
-        return "", text
+        video = _VIDEO_ID.fullmatch(text)
+        return (f"https://www.bilibili.com/video/{video[1]}", "") if video else ("", text)
     url = found.group().rstrip(".,;!?…")
     words = f"{text[: found.start()]} {text[found.start() + len(url) :]}".strip(" ()<>[]（）-:：,;.")
     return (url if "://" in url else f"http://{url}"), " ".join(words.split())
@@ -212,9 +216,10 @@ def room_of(entry: Field, warn: Warn) -> dict[str, str]:
     found = _number_and_passcode(entry.text)
     if entry.kind is Kind.MEETING_ID:
         return {"meeting_id": entry.text, **found}
-    if "meeting_id" in found and not target_of(entry)[0]:
-        return found
-    return {"url": _link(entry, warn)}
+    url, words = target_of(entry)
+    if url:  # a number within the link is no meeting ID, but one beside it is
+        return {"url": url, **_number_and_passcode(words)}
+    return found if "meeting_id" in found else {"url": _link(entry, warn)}
 
 
 def _number_and_passcode(text: str) -> dict[str, str]:
