@@ -1,0 +1,81 @@
+"""Whether a mail server is to be tried now: it rests ever longer while it, and not a recipient, is at fault.
+
+One setback after a success is an accident: a link that was cut, a greeting of 421. The next one in a row opens the
+breaker for real; when its rest is over one message is tried (half-open), and the first success closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from notifier.replies import Answer, Fault, Outcome
+
+RESTS = tuple(timedelta(seconds=s) for s in (1, 15, 30, 60, 120, 300, 900))
+UNTIL_RELOAD = timedelta(hours=1)  # at the longest: what a provider mended by itself at night must not lose a reminder
+_SOFT = 3  # so many in a row of what may be a recipient's or a single link's fault are the server's
+
+
+class Breaker:
+    """One mail server's breaker; the time is an argument.
+
+    `trouble` is what the server last said against us, "" once a message went through; `is_serious` tells that it did
+    not pass by itself, so that a person should know, and `is_stopped` that a person has to mend something first.
+    """
+
+    def __init__(self, rests: Sequence[timedelta] = RESTS) -> None:
+        self.trouble = ""
+        self.is_stopped = False
+        self._rests = rests
+        self._setbacks = 0
+        self._soft = 0
+        self._rest_until: datetime | None = None
+
+    @property
+    def is_serious(self) -> bool:
+        """Two setbacks in a row, or settings that the server refuses."""
+        return self._setbacks > 1 or self.is_stopped
+
+    @property
+    def is_half_open(self) -> bool:
+        """True from a setback to the next success: one message at a time is enough to learn how it stands."""
+        return self._setbacks > 0
+
+    def opens_at(self, now: datetime) -> datetime:
+        """When the server may be tried next: now, or later."""
+        return now if self._rest_until is None else max(now, self._rest_until)
+
+    def heed(self, outcome: Outcome, now: datetime) -> timedelta | None:
+        """Takes note of an outcome; returns the rest that begins with it, if one does."""
+        if outcome.answer is Answer.ACCEPTED or outcome.fault is Fault.RECIPIENT:
+            # A server that knows one mailbox from another is well.
+            self._setbacks, self._soft, self._rest_until, self.trouble, self.is_stopped = 0, 0, None, "", False
+            return None
+        if not self._is_setback(outcome):
+            return None
+        if self._rest_until is not None and now < self._rest_until:
+            return None  # what was on its way when the rest began
+        self._soft = 0
+        self.trouble = outcome.reply
+        self.is_stopped = outcome.fault is Fault.SETTINGS and self._setbacks > 0
+        rest = self._rests[min(self._setbacks, len(self._rests) - 1)]
+        if self.is_stopped:
+            rest = max(rest, UNTIL_RELOAD)
+        elif self._setbacks and outcome.fault is Fault.RATE and outcome.pause is not None:
+            rest = max(rest, outcome.pause)
+        self._setbacks += 1
+        self._rest_until = now + rest
+        return rest
+
+    def mended(self) -> None:
+        """Ends the rest: a person says that something was done about it."""
+        self._rest_until = None
+        self.is_stopped = False
+
+    def _is_setback(self, outcome: Outcome) -> bool:
+        if outcome.answer is Answer.RELAY or outcome.fault in (Fault.RATE, Fault.SETTINGS) or outcome.code == 421:
+            return True
+        if outcome.fault not in (Fault.LINK, Fault.POLICY):
+            return False
+        self._soft += 1
+        return self._soft >= _SOFT

@@ -1,0 +1,171 @@
+"""No span of time holds more messages than it may, over restarts too, and what may leave does leave in the end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notifier.providers import PROVIDERS
+from notifier.rates import DAY, MINUTE, SECOND, UNLIMITED, Limits, Pace, duration
+
+NOON = datetime(2021, 11, 27, 4, 0, tzinfo=UTC)
+QQ = Limits(per_minute=30)
+
+
+def most_in(span: timedelta, sent: list[datetime]) -> int:
+    return max((sum(at <= other < at + span for other in sent) for at in sent), default=0)
+
+
+def send_all(pace: Pace, count: int, now: datetime = NOON) -> list[datetime]:
+    sent = []
+    for _ in range(count):
+        now = pace.opens_at(now)
+        assert pace.available(now) > 0
+        pace.take(now)
+        pace.succeeded(now)
+        sent.append(now)
+    return sent
+
+
+@settings(max_examples=60)
+@given(
+    st.builds(Limits, *(st.integers(0, 9) for _ in range(4))),
+    st.lists(st.tuples(st.floats(0, 4000), st.integers(1, 12), st.booleans()), max_size=30),
+)
+def test_no_span_ever_holds_more_than_its_limit(limits: Limits, steps: list[tuple[float, int, bool]]) -> None:
+    pace, now, sent = Pace(limits), NOON, []
+    for seconds, wanted, restarts in steps:
+        now += timedelta(seconds=seconds)
+        count = min(wanted, pace.available(now))
+        pace.take(now, count)
+        sent += count * [now]
+        if restarts:
+            pace = Pace(limits, pace.written())
+        if limits and not pace.available(now):
+            assert pace.opens_at(now) > now
+    for _, span, limit in limits:
+        assert most_in(span, sent) <= limit
+
+
+@given(st.builds(Limits, *(st.integers(0, 9) for _ in range(4))), st.integers(1, 40))
+def test_what_may_leave_later_does_leave_and_not_much_later_than_foretold(limits: Limits, count: int) -> None:
+    foretold = Pace(limits).remaining(NOON, count)
+    took = send_all(Pace(limits), count)[-1] - NOON
+    assert took >= foretold if limits.per_minute == 0 else took + MINUTE >= foretold
+    # Slots round each round of a window up by a sixtieth, the pieces of a minute by a piece.
+    assert took <= 1.4 * foretold + MINUTE + SECOND
+
+
+def test_a_minutes_worth_does_not_leave_in_one_breath() -> None:
+    sent = send_all(Pace(QQ), 30)
+    assert most_in(10 * SECOND, sent) == 5
+    assert sent[-1] - sent[0] < MINUTE
+
+
+def test_no_limit_is_no_limit() -> None:
+    pace = Pace(Limits())
+    pace.take(NOON, 100_000)
+    assert pace.available(NOON) == UNLIMITED
+    assert pace.opens_at(NOON) == NOON
+    assert pace.remaining(NOON, 10**6) == timedelta()
+
+
+def test_a_restart_does_not_give_the_day_back() -> None:
+    pace = Pace(Limits(per_day=500))
+    pace.take(NOON, 500)
+    again = Pace(Limits(per_day=500), pace.written())
+    assert again.available(NOON + 23 * 60 * MINUTE) == 0
+    assert again.opens_at(NOON) > NOON + DAY
+    assert again.available(NOON + DAY + 25 * MINUTE) == 500
+
+
+def test_a_limit_that_was_changed_keeps_the_count_of_its_span() -> None:
+    pace = Pace(Limits(per_day=500))
+    pace.take(NOON, 400)
+    assert Pace(Limits(per_day=2000, per_minute=30), pace.written()).available(NOON) == 5
+    assert Pace(Limits(per_day=450), pace.written()).available(NOON) == 50
+
+
+def test_what_was_not_sent_after_all_is_given_back() -> None:
+    pace = Pace(QQ)
+    pace.take(NOON, 4)
+    pace.give_back(3)
+    assert pace.available(NOON) == 4
+
+
+def test_a_clock_that_goes_back_gives_nothing_back() -> None:
+    pace = Pace(QQ)
+    pace.take(NOON, 5)
+    assert pace.available(NOON - 60 * MINUTE) == 0
+
+
+def test_a_complaint_halves_the_rate_and_success_brings_it_back() -> None:
+    pace = Pace(QQ)
+    pace.complained(NOON)
+    assert (pace.fraction, pace.links(4)) == (0.5, 2)
+    sent = send_all(pace, 15)
+    assert sent[-1] - sent[0] >= 20 * SECOND
+    sent = send_all(pace, 300, sent[-1])
+    assert (pace.fraction, pace.links(4)) == (1.0, 4)
+    assert most_in(MINUTE, sent) <= 30
+
+
+def test_a_server_without_limits_that_complains_is_given_half_of_what_it_had() -> None:
+    pace = Pace(Limits())
+    for n in range(600):
+        pace.take(NOON + n * SECOND / 10)
+        pace.succeeded(NOON + n * SECOND / 10)
+    now = NOON + MINUTE
+    pace.complained(now)
+    pace.complained(now)  # among many successes the first was an accident
+    assert 0.49 < pace.fraction < 0.51
+    assert pace.available(now) == 0
+    assert pace.remaining(now, 3000) >= 10 * MINUTE
+
+
+def test_one_complaint_among_many_successes_changes_nothing() -> None:
+    pace = Pace(QQ)
+    now = send_all(pace, 25)[-1]
+    pace.complained(now)
+    assert pace.fraction == 1
+
+
+def test_complaints_about_one_burst_are_one_complaint() -> None:
+    pace = Pace(QQ)
+    for n in range(4):
+        pace.complained(NOON + n * SECOND)
+    assert pace.fraction == 0.5
+    pace.complained(NOON + 15 * SECOND)
+    assert pace.fraction == 0.25
+
+
+def test_what_was_learnt_survives_a_restart() -> None:
+    pace = Pace(QQ)
+    pace.complained(NOON)
+    again = Pace(QQ, pace.written())
+    assert again.fraction == 0.5
+
+
+@pytest.mark.parametrize(
+    ("limits", "count", "spent", "wanted"),
+    [
+        (QQ, 0, 0, timedelta()),
+        (QQ, 30, 0, timedelta()),
+        (QQ, 31, 0, MINUTE),
+        (QQ, 5000, 0, 166 * MINUTE),
+        (QQ, 30, 30, MINUTE),
+        (Limits(per_minute=60, per_day=500), 1200, 0, 2 * DAY),
+        (Limits(), 10**6, 0, timedelta()),
+    ],
+)
+def test_the_time_a_list_takes_is_known_beforehand(limits: Limits, count: int, spent: int, wanted: timedelta) -> None:
+    assert duration(limits, count, spent) == wanted
+
+
+def test_every_provider_is_reached_in_secret_or_is_this_machine() -> None:
+    for provider in PROVIDERS.values():
+        assert provider.tls != "none" or provider.host == "127.0.0.1"
+        assert 1 <= provider.links <= 4
