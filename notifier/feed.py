@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -46,6 +46,8 @@ CANCELLED = "[已取消 Cancelled]"
 COLOR = "teal"
 
 _END = b"END:VCALENDAR\r\n"
+_END_EVENT = b"END:VEVENT\r\n"
+_DAY = timedelta(days=1)
 _FOLD = 74  # octets of a piece beside the space that it begins with
 _SECOND = timedelta(seconds=1)
 _TABLES_END = 2038  # the year in which zones' tables end; a rule that holds until then is taken to stay
@@ -84,15 +86,15 @@ _SAID = MappingProxyType(
 class Options:
     """What a reader asks of the feed.
 
-    `past` is how far back it goes, None for all; `at_least` so many of the latest past sessions stay in it even when
-    they are older; `alarm` is how long before each session the calendar rings, None for not at all; `split` makes an
+    `past` is how many whole days it goes back, None for all; `at_least` so many of the latest past sessions stay in it
+    even when they are older; `alarms` are how long before each session to come the calendar rings; `split` makes an
     event of each talk instead of each session.
     """
 
     past: timedelta | None = timedelta(days=365)
     at_least: int = 0
     cancelled: bool = True
-    alarm: timedelta | None = None
+    alarms: tuple[timedelta, ...] = ()
     split: bool = False
 
 
@@ -100,41 +102,96 @@ class Options:
 USUAL = Options(at_least=100)
 
 
-def render(seminar: Seminar, *, now: datetime, base_url: str, language: str = "", options: Options = USUAL) -> bytes:
-    """The feed as bytes; they change only when a session does, or when one leaves the window before `now`.
+def render(
+    seminar: Seminar,
+    *,
+    now: datetime,
+    base_url: str,
+    language: str = "",
+    options: Options = USUAL,
+    source: str | None = None,
+) -> bytes:
+    """The feed as bytes; they change only when a session does, or at a midnight of the seminar when one leaves it.
 
-    `language` is `zh` or `en`, or empty for both at once.
+    `language` is `zh` or `en`, or empty for both at once. `source` is the address that the feed names as its own, None
+    for the usual one, empty for none.
     """
-    sessions = _in_window(seminar.sessions, now, options)
+    today = _midnight(now, seminar)
+    base = base_url.rstrip("/")
+    sessions = _in_window(seminar.sessions, today, options)
     if options.split:
         sessions = [part for session in sessions for part in _split(session)]
     calendar = _calendar(seminar)
-    _add_head(calendar, seminar, base_url.rstrip("/"), language)
+    _add_head(calendar, seminar, base, language, f"{base}/{quote(seminar.id)}.ics" if source is None else source)
     name = seminar.name_in(language)
-    events = [_event(session, name, base_url.rstrip("/"), language, options.alarm) for session in sessions]
+    events = [_with_alarms(_event(s, name, base, language), s, name, language, options, today) for s in sessions]
     return _joined(calendar, seminar, sessions, events)
 
 
-def single(session: Session, seminar: Seminar, *, base_url: str, method: str = "", language: str = "") -> bytes:
+def single(
+    session: Session,
+    seminar: Seminar,
+    *,
+    base_url: str,
+    method: str = "",
+    language: str = "",
+    options: Options = USUAL,
+    now: datetime | None = None,
+) -> bytes:
     """One session as a document of its own, with the same event that the feed has.
 
-    With a `method` it is a message (RFC 5546): PUBLISH to be added to a calendar, CANCEL to be taken out of it.
+    With a `method` it is a message (RFC 5546): PUBLISH to be added to a calendar, CANCEL to be taken out of it. Alarms
+    ring only where `now` tells that the session is to come.
     """
     calendar = _calendar(seminar)
     if method:
         calendar.add("METHOD", method)
-    event = _event(session, seminar.name_in(language), base_url.rstrip("/"), language, None)
-    return _joined(calendar, seminar, [session], [event])
+    name, base = seminar.name_in(language), base_url.rstrip("/")
+    sessions = list(_split(session)) if options.split else [session]
+    events = [_event(one, name, base, language) for one in sessions]
+    if now is not None:
+        today = _midnight(now, seminar)
+        events = [
+            _with_alarms(event, one, name, language, options, today)
+            for event, one in zip(events, sessions, strict=True)
+        ]
+    return _joined(calendar, seminar, sessions, events)
 
 
-def _in_window(sessions: Iterable[Session], now: datetime, options: Options) -> list[Session]:
-    """The sessions that the feed holds, in their order."""
-    shown = [s for s in sessions if not s.is_cancelled or (options.cancelled and s.end >= now - CANCELLED_FOR)]
+def last_turn(seminar: Seminar, now: datetime, options: Options) -> datetime | None:
+    """The latest midnight up to now at which a session may have left this feed, or ceased to ring in it."""
+    spans = [options.past] if options.past is not None else []
+    if options.alarms or options.at_least:
+        spans.append(timedelta(0))
+    today = _midnight(now, seminar)
+    left = (s.end + span for s in seminar.sessions for span in (*spans, *((CANCELLED_FOR,) if s.is_cancelled else ())))
+    return max((_midnight(at, seminar) + _DAY for at in left if at < today), default=None)
+
+
+def _midnight(moment: datetime, seminar: Seminar) -> datetime:
+    zone = ZoneInfo(seminar.timezone)
+    return datetime.combine(moment.astimezone(zone).date(), time(), zone)
+
+
+def _in_window(sessions: Iterable[Session], today: datetime, options: Options) -> list[Session]:
+    """The sessions that the feed holds, in their order. By whole days, so that a day has one feed."""
+    shown = [s for s in sessions if not s.is_cancelled or (options.cancelled and s.end >= today - CANCELLED_FOR)]
     if options.past is None:
         return shown
-    over = [s.id for s in shown if s.end <= now]
+    over = [s.id for s in shown if s.end < today]
     kept = set(over[-options.at_least :]) if options.at_least else set()
-    return [s for s in shown if s.end > now - options.past or s.id in kept]
+    return [s for s in shown if s.end >= today - options.past or s.id in kept]
+
+
+def _with_alarms(
+    event: bytes, session: Session, seminar_name: str, language: str, options: Options, today: datetime
+) -> bytes:
+    """The event with what rings before it; nothing rings for what is over or called off."""
+    if not options.alarms or session.is_cancelled or session.end < today:
+        return event
+    text = _summary(session, seminar_name, language)
+    alarms = (_serialised(_alarm(session, before, text)) for before in options.alarms)
+    return b"".join((event.removesuffix(_END_EVENT), *alarms, _END_EVENT))
 
 
 def _split(session: Session) -> Iterator[Session]:
@@ -183,7 +240,7 @@ def _calendar(seminar: Seminar) -> Calendar:
     return calendar
 
 
-def _add_head(calendar: Calendar, seminar: Seminar, base_url: str, language: str) -> None:
+def _add_head(calendar: Calendar, seminar: Seminar, base_url: str, language: str, source: str) -> None:
     # Properties that icalendar does not know are escaped only as vText.
     name = vText(_line(seminar.name_in(language)))
     calendar.add("NAME", name)
@@ -196,14 +253,15 @@ def _add_head(calendar: Calendar, seminar: Seminar, base_url: str, language: str
     calendar.add("REFRESH-INTERVAL", vDuration(REFRESH), parameters={"VALUE": "DURATION"})
     calendar.add("X-PUBLISHED-TTL", vDuration(REFRESH))
     calendar.add("COLOR", COLOR)
-    calendar.add("SOURCE", vUri(f"{_uri(base_url)}/{quote(seminar.id)}.ics"), parameters={"VALUE": "URI"})
+    if source:
+        calendar.add("SOURCE", vUri(_uri(source)), parameters={"VALUE": "URI"})
     calendar.add("URL", vUri(f"{_uri(base_url)}/"))
 
 
 # A session that did not change is the same value, and so its event is the same bytes. Room for two languages of a
 # feed of thousands; the bytes of one are some kilobytes.
 @functools.lru_cache(maxsize=8192)
-def _event(session: Session, seminar_name: str, base_url: str, language: str, alarm: timedelta | None) -> bytes:
+def _event(session: Session, seminar_name: str, base_url: str, language: str) -> bytes:
     event = Event()
     page = f"{_uri(base_url)}/sessions/{quote(session.id, safe='')}"
     modified = session.modified or session.start
@@ -224,8 +282,6 @@ def _event(session: Session, seminar_name: str, base_url: str, language: str, al
     event.add("TRANSP", "TRANSPARENT" if session.is_cancelled else "OPAQUE")
     event.add("CLASS", "PUBLIC")
     event.add("CATEGORIES", [_line(seminar_name)])
-    if alarm is not None and not session.is_cancelled:
-        event.add_component(_alarm(session, alarm, str(event["SUMMARY"])))
     return _serialised(event)
 
 

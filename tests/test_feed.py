@@ -331,10 +331,30 @@ def test_a_session_that_is_on_now_is_in_every_feed():
     assert uids(session(), now=START + HOURS, options=Options(past=timedelta(0))) == ["2021-11-27@seminar.example.org"]
 
 
-def test_a_cancelled_session_stays_for_14_days():
+def test_a_cancelled_session_stays_for_the_14_days_after_its_own():
     one = session(status=Status.CANCELLED)
-    assert len(uids(one, now=one.end + 14 * DAYS)) == 1
-    assert uids(one, now=one.end + 14 * DAYS + timedelta(seconds=1)) == []
+    gone = datetime(2021, 12, 12, tzinfo=one.start.tzinfo)
+    assert len(uids(one, now=gone - timedelta(seconds=1))) == 1
+    assert uids(one, now=gone) == []
+
+
+def test_the_feed_changes_at_midnights_of_the_seminar_only():
+    options = Options(past=timedelta(0), alarms=(HOURS,))
+    morning, evening = (rendered(session(), now=START.replace(hour=hour), options=options) for hour in (0, 23))
+    assert morning == evening
+    assert rendered(session(), now=START.replace(hour=0) + DAYS, options=options).count(b"BEGIN:VEVENT") == 0
+
+
+def test_the_last_turn_is_the_midnight_at_which_something_last_may_have_left():
+    series = seminar(session())
+    gone = datetime(2021, 11, 30, tzinfo=START.tzinfo)
+    of_two_days = Options(past=2 * DAYS)
+    for now, turn in ((gone - timedelta(seconds=1), None), (gone, gone), (gone + 9 * DAYS, gone)):
+        assert feed.last_turn(series, now, of_two_days) == turn
+    assert feed.last_turn(series, gone, ALL) is None
+    assert feed.last_turn(series, gone, replace(ALL, alarms=(HOURS,))) == gone - 2 * DAYS
+    called_off = seminar(session(status=Status.CANCELLED))
+    assert feed.last_turn(called_off, gone + 30 * DAYS, ALL) == gone + 12 * DAYS
 
 
 def test_cancelled_sessions_can_be_left_out():
@@ -347,7 +367,7 @@ def test_a_feed_without_events_has_one_component_still():
 
 
 def test_an_alarm_rings_as_long_before_as_asked():
-    (alarm,) = event(session(), options=Options(past=None, alarm=timedelta(minutes=15))).subcomponents
+    (alarm,) = event(session(), options=Options(past=None, alarms=(timedelta(minutes=15),))).subcomponents
     assert {name: value.to_ical().decode() for name, value in alarm.items()} == {
         "UID": "alarm-15-2021-11-27@seminar.example.org",
         "ACTION": "DISPLAY",
@@ -357,9 +377,17 @@ def test_an_alarm_rings_as_long_before_as_asked():
 
 
 def test_no_alarm_rings_unasked_or_for_a_cancelled_session():
-    options = Options(past=None, alarm=timedelta(minutes=15))
+    options = Options(past=None, alarms=(timedelta(minutes=15),))
     assert event(session()).subcomponents == []
     assert event(session(status=Status.CANCELLED), options=options).subcomponents == []
+    assert event(session(), options=options, now=START + DAYS).subcomponents == []
+
+
+def test_a_document_of_one_session_can_ring_too_and_be_split():
+    options = Options(alarms=(DAYS, timedelta(0)), split=True)
+    data = feed.single(session(), seminar(), base_url=SITE, options=options, now=START)
+    found = Calendar.from_ical(data).walk("VEVENT")
+    assert [[a["TRIGGER"].to_ical() for a in event.subcomponents] for event in found] == [[b"-P1D", b"P0D"]] * 2
 
 
 def test_the_feed_can_have_an_event_for_each_talk():
@@ -551,7 +579,7 @@ def hostile(**values: Any) -> Session:
 def test_no_text_can_break_out_of_its_property(language: str):
     one = hostile(id=HOSTILE, uid=HOSTILE)
     series = Seminar(HOSTILE, HOSTILE, "Asia/Shanghai", description=HOSTILE, homepage=HOSTILE, sessions=(one,))
-    lines = unfolded(feed.render(series, now=START, base_url=SITE, language=language, options=Options(alarm=HOURS)))
+    lines = unfolded(feed.render(series, now=START, base_url=SITE, language=language, options=Options(alarms=(HOURS,))))
     assert [line for line in lines if line.startswith("BEGIN:")] == [
         "BEGIN:VCALENDAR",
         "BEGIN:VTIMEZONE",
@@ -650,9 +678,9 @@ def missing_title(one: Session, summary: str, language: str) -> str | None:
 
 
 @settings(deadline=None)
-@given(SEMINARS, st.sampled_from(["", "en", "zh"]), st.booleans(), st.none() | st.just(HOURS))
-def test_any_seminar_can_be_read_back(series: Seminar, language: str, split: bool, alarm: timedelta | None):
-    options = Options(past=None, split=split, alarm=alarm)
+@given(SEMINARS, st.sampled_from(["", "en", "zh"]), st.booleans(), st.sampled_from([(), (HOURS,), (DAYS, HOURS)]))
+def test_any_seminar_can_be_read_back(series: Seminar, language: str, split: bool, alarms: tuple[timedelta, ...]):
+    options = Options(past=None, split=split, alarms=alarms)
     now = datetime(1990, 1, 1, tzinfo=UTC)
     data = feed.render(series, now=now, base_url=SITE, language=language, options=options)
     assert_well_folded(data)

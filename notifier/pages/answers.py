@@ -9,7 +9,7 @@ from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import parse_qs
 
-from notifier.pages.documents import IDENTITY, SAFE, Document, Headers, Site
+from notifier.pages.documents import IDENTITY, SAFE, Document, Headers, spoken
 from notifier.pages.snapshots import PROBLEMS, Snapshot
 from notifier.templates import LANGUAGES
 
@@ -42,13 +42,15 @@ def answer(snapshot: Snapshot, method: str, path: str, query: str, headers: Mapp
     What asks for another method than those that read gets a 405 that says so: calendar programs probe a feed with
     PROPFIND, and take a 2xx, 401 or 500 for a server that they should talk CalDAV to.
     """
-    document = snapshot.find(path, _language(snapshot.site, query, headers))
+    own, _ = spoken(path)
+    language = _language(own or snapshot.site.language, query, {} if own else headers)
+    document = snapshot.find(path, query, language)
     if document is None and (path != _CALDAV or method in ("GET", "HEAD")):
-        return page(snapshot, "not-found", method, query, headers)
+        return _page(snapshot, "not-found", method, language)
     if method == "OPTIONS":
         return Response(204, (("Allow", _READS), *SAFE))
     if document is None or method not in ("GET", "HEAD"):
-        return page(snapshot, "not-allowed", method, query, headers, (("Allow", _READS),))
+        return _page(snapshot, "not-allowed", method, language, (("Allow", _READS),))
     return _negotiate(document, method, headers)
 
 
@@ -56,7 +58,11 @@ def page(
     snapshot: Snapshot, name: str, method: str, query: str, headers: Mapping[str, str], extra: Headers = ()
 ) -> Response:
     """One of the `DIALOGUES` or `PROBLEMS` in the reader's language, with its status and these extra headers."""
-    document = snapshot.pages[name, _language(snapshot.site, query, headers)]
+    return _page(snapshot, name, method, _language(snapshot.site.language, query, headers), extra)
+
+
+def _page(snapshot: Snapshot, name: str, method: str, language: str, extra: Headers = ()) -> Response:
+    document = snapshot.pages[name, language]
     return Response(
         PROBLEMS.get(name, 200),
         (*_described(document, document.body), ("Cache-Control", document.cache_control), *extra),
@@ -64,12 +70,12 @@ def page(
     )
 
 
-def _language(site: Site, query: str, headers: Mapping[str, str]) -> str:
-    """The language that the address asks for, else the reader's program, else the site's own."""
+def _language(default: str, query: str, headers: Mapping[str, str]) -> str:
+    """The language that the query asks for, else the reader's program, else the default."""
     asked = parse_qs(query).get("lang", [])
     weights = _weights(headers.get("accept-language", ""))
     wanted = [tag.partition("-")[0] for tag in sorted(weights, key=lambda tag: -weights[tag]) if weights[tag]]
-    return next((language for language in (*asked, *wanted) if language in LANGUAGES), site.language)
+    return next((language for language in (*asked, *wanted) if language in LANGUAGES), default)
 
 
 def _weights(header: str) -> dict[str, float]:

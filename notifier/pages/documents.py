@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import brotli
 
 from notifier.talks import Audience
+from notifier.templates import LANGUAGES
 
 Headers = tuple[tuple[str, str], ...]
 Changes = Mapping[str, tuple[str, datetime]]
@@ -111,6 +112,12 @@ class History:
 def digest(*texts: str) -> str:
     """A short name for these texts, by which they are told from others."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
+
+
+def spoken(path: str) -> tuple[str, str]:
+    """The language that a path begins with, and the rest of it: `/zh/x` is what `/x` is, in Chinese."""
+    language, rest = path[1:3], path[3:]
+    return (language, rest) if language in LANGUAGES and rest.startswith("/") else ("", path)
 
 
 def key_of(name: str, language: str) -> str:

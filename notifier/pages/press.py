@@ -98,8 +98,11 @@ class Press:
 
     def event(self, session: Session) -> Document:
         """The session as a calendar file."""
-        event = feed.single(session, self.head, base_url=self.site.base_url)
-        return self.document(event, ICALENDAR, headers=filed(session.id))
+        return self.calendar(feed.single(session, self.head, base_url=self.site.base_url), session.id)
+
+    def calendar(self, data: bytes, name: str) -> Document:
+        """The calendar in these bytes, to be kept under this name."""
+        return self.document(data, ICALENDAR, headers=filed(name))
 
     def _assets(self) -> Iterator[tuple[str, str, Document]]:
         """What pages refer to by names that change with the bytes, so that caches may keep it for ever."""

@@ -17,8 +17,8 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from notifier import feed, talks
+from notifier.pages import feeds
 from notifier.pages.documents import (
-    ICALENDAR,
     MINUTES,
     SAFE,
     Changes,
@@ -26,9 +26,10 @@ from notifier.pages.documents import (
     History,
     Site,
     digest,
-    filed,
     key_of,
+    spoken,
 )
+from notifier.pages.feeds import Choice, Feeds
 from notifier.pages.press import Press, Templates, head_of
 from notifier.talks import Audience, Seminar, Session
 from notifier.templates import LANGUAGES
@@ -51,6 +52,7 @@ PROBLEMS = MappingProxyType(
 )
 
 _SESSIONS = "/sessions/"
+_CHOICES = "/calendar.ics?"  # the key under which all that can be chosen of the feed is dated
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Snapshot:
     """All that is published at one time: `documents` by path, `pages` by name and language, sessions by id.
 
     A page whose name is a path is found there in the reader's language; the others answer for something that went
-    wrong or was done. `until` is the next instant when the same seminar would be rendered otherwise.
+    wrong or was done. `until` is the next instant when the same seminar would be rendered otherwise. `feeds` are the
+    calendars that can be chosen; `chosen` is a tag of all of them, and since when it is theirs.
     """
 
     documents: Mapping[str, Document]
@@ -102,6 +105,8 @@ class Snapshot:
     site: Site
     until: datetime
     press: Press
+    feeds: Feeds
+    chosen: tuple[str, datetime]
 
     @property
     def keyed(self) -> dict[str, Document]:
@@ -115,6 +120,7 @@ class Snapshot:
     def modified(self) -> dict[str, tuple[str, datetime]]:
         """Each document's tag and time of change: facts to be stored, and handed to the next `build`."""
         ready = {key: (document.etag, document.modified) for key, document in self.ready.items()}
+        ready[_CHOICES] = self.chosen
         return {**ready, **{key: change for one in self.shown.values() for key, change in one.modified.items()}}
 
     @property
@@ -122,14 +128,26 @@ class Snapshot:
         """Every document that was rendered before anyone asked for it, by the keys of `modified`."""
         return {**self.documents, **{key_of(*at): page for at, page in self.pages.items()}}
 
-    def find(self, path: str, language: str) -> Document | None:
-        """The document at this path, in this language where there are several. Raises TemplateError."""
+    def find(self, path: str, query: str, language: str) -> Document | None:
+        """The document at this address, in this language where there are several.
+
+        Raises TemplateError.
+        """
+        own, path = spoken(path)
         name = path.removeprefix(_SESSIONS) if path.startswith(_SESSIONS) else ""
         if name.endswith(".ics") and (one := self.shown.get(name.removesuffix(".ics"))):
-            return one.event
+            choice = feeds.read(query, own)
+            return one.event if choice == Choice() else self.feeds.find(choice, one.session.id)
         if one := self.shown.get(name):
             return one.pages[language]
-        return self.documents.get(path) or self.pages.get((path, language))
+        if path in self._calendars and (choice := feeds.read(query, own)) != Choice():
+            return self.feeds.find(choice)
+        found = self.pages.get((path, language))
+        return found if found or own else self.documents.get(path)
+
+    @property
+    def _calendars(self) -> tuple[str, str]:
+        return "/calendar.ics", f"/{self.seminar.id}.ics"
 
 
 def build(
@@ -157,6 +175,8 @@ def build(
     public = replace(seminar, sessions=tuple(one.session for one in shown.values()))
     schedule = _schedule(public, site, now)
     whole = {**dict(_whole(public, shown, site, now, press)), **press.assets}
+    basis = digest(press.digest, whole["/talks.json"].etag)
+    chosen = basis, history.since(_CHOICES, basis)
     # Rendered now, so that a template that fails on sessions at all fails here, where the old snapshot stays.
     about = {
         (_page_path(session), language): page
@@ -171,6 +191,8 @@ def build(
         site,
         _next_change(public, now),
         press,
+        Feeds(public, press, now, chosen[1], previous.feeds.asked if previous else ()),
+        chosen,
     )
 
 
@@ -204,7 +226,7 @@ def _whole(
 ) -> Iterator[tuple[str, Document]]:
     """The whole seminar for programs, and what their robots may read."""
     text = feed.render(seminar, now=now, base_url=site.base_url)
-    calendar = press.document(text, ICALENDAR, headers=filed(seminar.id))
+    calendar = press.calendar(text, seminar.id)
     yield "/calendar.ics", calendar
     yield f"/{seminar.id}.ics", calendar
     head = json.dumps(talks.as_json(head_of(seminar))["seminar"], ensure_ascii=False)
