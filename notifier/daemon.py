@@ -33,8 +33,9 @@ from notifier.notices import Decision, Verdict
 from notifier.pages import Snapshot
 from notifier.server import Server
 from notifier.stores import Claim
-from notifier.subscribers import State, Subscriber, read_token
+from notifier.subscribers import State, Subscriber
 from notifier.talks import Audience, Seminar, Session
+from notifier.tokens import Keyring, Purpose
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +124,8 @@ class Daemon:
         held.push_async_callback(self._store.close)
         await self._store.begin(self._started, notices.rule_names(self._config.notices.rules))
         self._documents = await self._store.documents()
-        self._link_key = await self._store.fact("link_key") or secrets.token_urlsafe(32)
-        await self._store.note({"link_key": self._link_key})
+        self._keyring = Keyring.parse(await self._store.fact("link_key") or secrets.token_urlsafe(32))
+        await self._store.note({"link_key": self._keyring.text})
         high_water = await self._store.fact("high_water")
         self._guard = clock.Guard(datetime.fromisoformat(high_water) if high_water else self._started)
 
@@ -330,7 +331,7 @@ class Daemon:
         await self._store.publish(fresh)
         self._documents |= fresh
         self._snapshot = snapshot
-        self._composer = Composer(wiring.mail_site(self._config, self._seminar, self._link_key), self._mail_templates)
+        self._composer = Composer(wiring.mail_site(self._config, self._seminar, self._keyring), self._mail_templates)
         if self._server is not None:
             self._server.snapshot = snapshot
 
@@ -351,7 +352,7 @@ class Daemon:
         if self._accepted is None or (last is not None and now - last < TROUBLE_EVERY):
             return
         self._told_trouble[subject] = now
-        site = wiring.mail_site(self._config, self._seminar, self._link_key)
+        site = wiring.mail_site(self._config, self._seminar, self._keyring)
         for address in self._config.mail.organisers:
             self._dispatcher.send_aside(trouble(site, address, subject, tuple(problems), date=now))
 
@@ -388,8 +389,8 @@ class Daemon:
         return await self._set_state(token, State.CONFIRMED)
 
     async def _set_state(self, token: str, state: State) -> Subscriber | None:
-        subscriber_id = read_token(wiring.UNSUBSCRIBE, token, self._link_key)
-        return await self._store.set_state(subscriber_id, state, self._now())
+        grant = self._keyring.read(Purpose.UNSUBSCRIBE, token, self._now())
+        return await self._store.set_state(grant.subscriber_id, state, self._now())
 
     async def health(self) -> Mapping[str, str]:
         """What is wrong with the list, the store, the clock and the mail; "" for what is well."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from notifier.control import Request
 from notifier.errors import NotifierError, Problem
+from notifier.notices import Kind
 from notifier.stores import Store
 from notifier.subscribers import State, Subscriber
 
@@ -15,7 +16,8 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
     """Does what `request["do"]` names and returns what came of it. Raises NotifierError where it cannot be done."""
     match request["do"]:
         case "subscribe":
-            are_new = await store.subscribe([_read(one) for one in request["subscribers"]], now)
+            people = [_read(one) for one in request["subscribers"]]
+            are_new = await store.subscribe(people, now, how=request.get("how", "command line"))
             return {"added": sum(are_new), "updated": len(are_new) - sum(are_new)}
         case "unsubscribe":
             return await _unsubscribe(store, request["address"], now)
@@ -33,25 +35,28 @@ async def _unsubscribe(store: Store, address: str, now: datetime) -> dict[str, A
     found = await store.subscriber(address)
     if found is None:
         raise NotifierError(Problem(f"'{address}' is no subscriber", "see notifier subscribers list"))
-    await store.set_state(found.id, State.UNSUBSCRIBED, now)
+    await store.set_state(found.id, State.UNSUBSCRIBED, now, how="command line")
     return {"address": found.address}
 
 
 def written(one: Subscriber) -> dict[str, Any]:
     """The subscriber as a request carries it."""
-    leads = None if one.leads is None else [lead.total_seconds() for lead in one.leads]
     return {
         "address": one.address,
         "name": one.name,
         "language": one.language,
         "timezone": one.timezone,
-        "leads": leads,
+        "leads": None if one.leads is None else [lead.total_seconds() for lead in one.leads],
         "state": one.state,
+        "declined": sorted(one.declined),
+        "words": list(one.words),
+        "paused_until": one.paused_until.isoformat() if one.paused_until else None,
+        "reason": one.reason,
     }
 
 
 def _read(values: dict[str, Any]) -> Subscriber:
-    leads = values["leads"]
+    leads, paused = values["leads"], values["paused_until"]
     return Subscriber(
         values["address"],
         values["name"],
@@ -59,4 +64,8 @@ def _read(values: dict[str, Any]) -> Subscriber:
         values["timezone"],
         None if leads is None else tuple(timedelta(seconds=s) for s in leads),
         State(values["state"]),
+        declined=frozenset(map(Kind, values["declined"])),
+        words=tuple(values["words"]),
+        paused_until=datetime.fromisoformat(paused) if paused else None,
+        reason=values["reason"],
     )

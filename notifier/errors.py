@@ -6,7 +6,8 @@
     ├── SourceError          a file or page could not be read at all
     ├── TemplateError        a template does not compile or names something unknown
     ├── AddressError         an e-mail address that cannot be mailed
-    ├── TokenError           a link that was forged, cut or made for another purpose
+    ├── TokenError           a link that was forged, cut, revoked or made for another purpose
+    │   └── TokenExpired     a link whose time is over
     ├── ListenError          the server's address cannot be bound
     └── StoreError           the ledger cannot be used
         └── StoreLocked      another daemon holds it (its `pid`)
@@ -76,7 +77,11 @@ class AddressError(NotifierError):
 
 
 class TokenError(NotifierError):
-    """A signed link that was forged, cut, or made for another purpose."""
+    """A signed link that was forged, cut, revoked, or made for another purpose."""
+
+
+class TokenExpired(TokenError):
+    """A signed link whose time is over."""
 
 
 class ListenError(NotifierError):

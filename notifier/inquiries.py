@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,12 +14,13 @@ from notifier import control, feed, files, intake, notices, revisions, talklists
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem, TalkListError
 from notifier.intake import Accepted, Intake
-from notifier.notices import Decision, Facts, Kind, Notice, Rules, Verdict
+from notifier.notices import Decision, Facts, Kind, Notice, Verdict
 from notifier.revisions import Change
 from notifier.stores import DeliveryState, Store
-from notifier.subscribers import Subscriber, normalised_address
+from notifier.subscribers import Subscriber, normalised_address, searchable
 from notifier.talklists import Context
 from notifier.talks import Audience, Seminar, Session
+from notifier.tokens import Keyring
 
 if TYPE_CHECKING:
     from notifier.messages import Message
@@ -156,7 +158,7 @@ async def planned(config: Config, seminar: Seminar, at: datetime, ahead: timedel
             if d.notice.due <= at + ahead
             and (d.verdict in (Verdict.WAITING, Verdict.OPEN) or _is_ahead(d, seminar, at))
         ]
-        people = await store.counts([d.notice for d in decisions]) if store else [0] * len(decisions)
+        people = await store.counts([d.notice for d in decisions], seminar) if store else [0] * len(decisions)
     return [
         (d, count if d.verdict in (Verdict.WAITING, Verdict.OPEN) else 0)
         for d, count in zip(decisions, people, strict=True)
@@ -222,30 +224,24 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
         ]  # fmt: skip
         facts, seminar = await _facts_at(now, store, seminar)
         decisions = notices.decide(seminar, config.notices.rules, facts, now)
-    to_come = [_foretold(d, one, config.notices.rules) for d in decisions if d.verdict is not Verdict.DONE or d.reason]
+    to_come = [_foretold(d, one, seminar, now) for d in decisions if d.verdict is not Verdict.DONE or d.reason]
     return Explained(one.address, one.state, (*past, *to_come))
 
 
-def _foretold(decision: Decision, one: Subscriber, rules: Rules) -> Explanation:
+def _foretold(decision: Decision, one: Subscriber, seminar: Seminar, now: datetime) -> Explanation:
     notice = decision.notice
+    session = seminar.session(notice.session_id)
+    about = searchable(session) if session else ""
     state, reason = str(decision.verdict), decision.reason
     if decision.verdict is Verdict.DONE:
         state = "not sent"
-    elif one.state != "confirmed":
-        state, reason = "no", f"the subscriber is {one.state}"
-    elif not _is_wanted(notice, one, rules):
-        state, reason = "no", "not one of the subscriber's lead times"
+    elif refusal := one.refusal(notice.recipients, about, max(now, notice.due)):
+        state, reason = "no", refusal
     elif decision.verdict is Verdict.WAITING:
         state, reason = "to come", reason or "it is not due yet"
     elif decision.verdict is Verdict.OPEN:
         state, reason = "to come", "it is due now"
     return Explanation(notice.due, notice.session_id, notice.rule, state, reason)
-
-
-def _is_wanted(notice: Notice, one: Subscriber, rules: Rules) -> bool:
-    if notice.kind is not Kind.REMINDER:
-        return True
-    return notice.lead in (rules.reminders if one.leads is None else one.leads)
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -258,7 +254,7 @@ async def composed(
     from notifier.messages import Composer
 
     async with reading(config) as store:
-        key = (await store.fact("link_key") if store else "") or "a preview"
+        keys = (await store.fact("link_key") if store else "") or secrets.token_urlsafe()
     lead = {"announcement": timedelta(days=7), "reminder": timedelta(days=1)}.get(kind)
     notice = Notice(session.id, Kind(kind), f"test-{now:%Y%m%dT%H%M%S}", 0, now, session.start, lead)
     before = replace(session, status=talks.Status.CONFIRMED)
@@ -266,7 +262,7 @@ async def composed(
         before = replace(before, start=session.start - timedelta(days=7), end=session.end - timedelta(days=7))
     if kind == "cancelled":
         session = replace(session, status=talks.Status.CANCELLED)
-    composer = Composer(wiring.mail_site(config, seminar, key), wiring.mail_templates(config))
+    composer = Composer(wiring.mail_site(config, seminar, Keyring.parse(keys)), wiring.mail_templates(config))
     shown = talks.shown_to(Audience.REMINDER, session, config.visibility.levels)
     return composer.compose(notice, shown, reader, date=now, before=before if kind in ("change", "cancelled") else None)
 
@@ -349,6 +345,12 @@ async def everyone(config: Config) -> list[Subscriber]:
     """All subscribers, by address."""
     async with reading(config) as store:
         return await store.subscribers() if store else []
+
+
+async def subscriber(config: Config, address: str) -> Subscriber | None:
+    """The subscriber at this normalised address."""
+    async with reading(config) as store:
+        return await store.subscriber(address) if store else None
 
 
 async def template_warnings(config: Config) -> tuple[Problem, ...]:

@@ -28,7 +28,7 @@ from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filter
 _LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en"})  # a mail's language → the CLDR locale of its lists
 LARGEST_HTML = 90_000  # octets; above 102 kB Gmail cuts a mail off and with it the way to unsubscribe
 
-NAME, ADDRESS, UNSUBSCRIBE_URL = "\ufdd0", "\ufdd1", "\ufdd2"  # holes
+NAME, ADDRESS, UNSUBSCRIBE_URL, PREFERENCES_URL = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"  # holes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Reader:
     name: str = NAME
     address: str = ADDRESS
     unsubscribe_url: str = UNSUBSCRIBE_URL
+    preferences_url: str = PREFERENCES_URL
 
 
 @dataclass(frozen=True, slots=True)

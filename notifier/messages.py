@@ -21,6 +21,7 @@ from notifier.notices import Kind, Notice
 from notifier.subscribers import Subscriber, comparable, normalised_address
 from notifier.talks import Seminar, Session, clean_line
 from notifier.templates import LANGUAGES
+from notifier.tokens import Purpose
 
 KEPT = 256  # skeletons of 50 kB: one for each notice, language and time zone that a day's mail is for
 
@@ -40,15 +41,15 @@ class Mailbox:
 class Site:
     """Whose mail it is. `domain` is what Message-IDs and the List-Id end in; `reply_to` None where the sender reads.
 
-    `unsubscribe_url` gives the link that ends a subscription by RFC 8058; `threading` lets the mails about one session
-    refer to each other, so that programs show them as one conversation.
+    `link` gives the signed link for a purpose in a subscriber's mail of that time; `threading` lets the mails about one
+    session refer to each other, so that programs show them as one conversation.
     """
 
     base_url: str
     domain: str
     sender: Mailbox
     seminar: Seminar
-    unsubscribe_url: Callable[[Subscriber], str]
+    link: Callable[[Purpose, Subscriber, datetime], str]
     reply_to: Mailbox | None = None
     attach_calendar: bool = True
     threading: bool = True
@@ -98,7 +99,7 @@ class Composer:
         """
         recipient = _recipient(subscriber.address)
         identity = message_id(notice, subscriber, self._site.domain)
-        url = _url(self._site.unsubscribe_url(subscriber))
+        url = _url(self._site.link(Purpose.UNSUBSCRIBE, subscriber, date))
         name = clean_line(subscriber.name)
         headers = "".join(
             (
@@ -108,7 +109,12 @@ class Composer:
                 token_header("List-Unsubscribe", f"<{url}>", *self._unsubscribe_by_mail),
             )
         )
-        values = {letters.NAME: name, letters.ADDRESS: recipient, letters.UNSUBSCRIBE_URL: url}
+        values = {
+            letters.NAME: name,
+            letters.ADDRESS: recipient,
+            letters.UNSUBSCRIBE_URL: url,
+            letters.PREFERENCES_URL: _url(self._site.link(Purpose.PREFERENCES, subscriber, date)),
+        }
         skeleton = self._skeleton(notice, session, before, subscriber.language, subscriber.timezone, bool(name))
         return Message(self._site.sender.address, recipient, identity, skeleton.fill(headers, values))
 

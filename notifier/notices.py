@@ -34,8 +34,10 @@ class Kind(StrEnum):
 class Recipients:
     """Whom a notice is for, among the subscribers confirmed when it opens.
 
-    `everyone`; or those whose own lead times hold one of `leads`; or, where `by_default`, those without lead times
-    of their own; and where `told`, those who were told of the session before or are queued to be.
+    `everyone`, but who declined announcements; or those whose own lead times hold one of `leads` and, where
+    `by_default`, those without lead times of their own, but who declined reminders; none of them while they pause,
+    nor where the session holds none of the words that they look for. And where `told`, those who were told of the
+    session before or are queued to be, whatever they wish.
     """
 
     everyone: bool = False

@@ -10,22 +10,21 @@ from datetime import datetime, timedelta
 from email.utils import getaddresses
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from notifier import config as settings
 from notifier import files, talklists
 from notifier.config import Config
 from notifier.errors import TemplateError
-from notifier.subscribers import Subscriber, token
+from notifier.subscribers import Subscriber
+from notifier.tokens import Keyring, SignedLinks
 
 if TYPE_CHECKING:
     from notifier import letters, messages, pages
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
     from notifier.transports import Transport
-
-UNSUBSCRIBE = "unsubscribe"  # what the tokens of unsubscribe links are made for
 
 
 def config(path: Path) -> Config:
@@ -73,12 +72,9 @@ def page_site(config: Config) -> pages.Site:
     return pages.Site(config.server.base_url, levels=config.visibility.levels, compress=config.server.compress)
 
 
-def mail_site(config: Config, seminar: Seminar, link_key: str) -> messages.Site:
-    """Whose mail it is, with links signed by this key."""
+def mail_site(config: Config, seminar: Seminar, keyring: Keyring) -> messages.Site:
+    """Whose mail it is, with links signed by the newest of these keys."""
     from notifier.messages import Site
-
-    def unsubscribe_url(subscriber: Subscriber) -> str:
-        return f"{config.server.base_url}/{UNSUBSCRIBE}/{quote(token(UNSUBSCRIBE, subscriber.id, link_key))}"
 
     mail = config.mail
     return Site(
@@ -86,7 +82,7 @@ def mail_site(config: Config, seminar: Seminar, link_key: str) -> messages.Site:
         domain(config),
         _mailbox(mail.sender),
         seminar,
-        unsubscribe_url,
+        SignedLinks(config.server.base_url, keyring).url,
         _mailbox(mail.reply_to) if mail.reply_to else None,
         mail.attach_calendar,
         mail.threading,

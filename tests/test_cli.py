@@ -216,7 +216,7 @@ def test_subscribers_come_and_go(house: Run) -> None:
     assert house("subscribers", "remove", "ada@example.org").exit_code == 0
     (one,) = json.loads(house("subscribers", "list", "--json").stdout)
     assert (one["address"], one["state"]) == ("ADA@example.org", "unsubscribed")
-    assert house("subscribers", "export").stdout.splitlines()[1] == "ADA@example.org,Ada,en,,,unsubscribed"
+    assert house("subscribers", "export").stdout.splitlines()[1] == "ADA@example.org,Ada,zh,,,unsubscribed,,,,"
 
 
 def test_status_says_what_needs_a_person(house: Run) -> None:

@@ -30,7 +30,7 @@ SITE = Site(
     "seminar.example.org",
     Mailbox("机器学习联合研讨会", "reminder@seminar.example.org"),
     seminar(),
-    lambda subscriber: f"{LINK}{subscriber.id}",
+    lambda purpose, subscriber, at: f"{LINK}{subscriber.id}",
     Mailbox("Organisers", "organisers@example.org"),
 )
 CANCELLED = session(status=Status.CANCELLED)
@@ -119,7 +119,7 @@ def test_list_unsubscribe_is_folded_only_at_the_comma_and_never_encoded() -> Non
     ],
 )
 def test_no_link_breaks_its_header(link: str, written: str) -> None:
-    message = composed(site=replace(SITE, unsubscribe_url=lambda _: link, reply_to=None))
+    message = composed(site=replace(SITE, link=lambda *_: link, reply_to=None))
     assert header_lines(message)["List-Unsubscribe"] == f"<{written}>"
 
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, seminar, session
+from test_subscribers import people
 
 from notifier.errors import StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
 from notifier.revisions import Identity
-from notifier.stores import Claim, DeliveryState, Result, Store
-from notifier.stores.sqlite import SqliteStore
-from notifier.subscribers import State
+from notifier.stores import Claim, Consent, DeliveryState, Result, Store
+from notifier.stores.sqlite import _SCHEMAS, SqliteStore
+from notifier.subscribers import State, Subscriber, searchable
 
 NOW = START - DAYS
 SECOND = timedelta(seconds=1)
 EVERYONE = Recipients(everyone=True)
+whoms = st.builds(
+    Recipients, st.booleans(), st.frozensets(st.sampled_from([HOURS, DAYS])), st.booleans(), st.just(value=False)
+)
 
 
 @pytest.fixture
@@ -69,7 +76,7 @@ async def test_a_reminder_reaches_those_whose_lead_time_it_is(store: Store) -> N
         notice(recipients=Recipients(leads=frozenset({3 * HOURS}))),
         notice(recipients=Recipients(leads=frozenset({HOURS}))),
     ]
-    assert await store.counts(by_lead) == [2, 2, 0]
+    assert await store.counts(by_lead, seminar()) == [2, 2, 0]
     assert (await store.facts()).leads == {DAYS, 3 * HOURS}
 
 
@@ -227,6 +234,95 @@ async def test_who_is_blocked_stays_blocked_until_a_person_says_otherwise(store:
     assert await store.subscriber(ADA.address) == replace(ada, state=State.CONFIRMED)
 
 
+async def test_every_new_state_is_kept_with_the_way_it_came_about(store: Store) -> None:
+    await store.subscribe([replace(ADA, address="eve@example.org", state=State.UNCONFIRMED)], NOW, how="form")
+    eve = await store.subscriber("eve@example.org")
+    assert eve is not None
+    for state in (State.CONFIRMED, State.CONFIRMED, State.BLOCKED, State.CONFIRMED):
+        await store.set_state(eve.id, state, NOW + SECOND, how=f"by {state}", reason="why")
+    assert await store.consents(eve.id) == [
+        Consent(NOW, State.UNCONFIRMED, "form"),
+        Consent(NOW + SECOND, State.CONFIRMED, "by confirmed"),
+        Consent(NOW + SECOND, State.BLOCKED, "by blocked"),
+    ]
+    blocked = await store.subscriber_of(eve.id)
+    assert blocked is not None
+    assert (blocked.reason, blocked.changed) == ("why", NOW + SECOND)
+
+
+async def test_wishes_change_neither_address_nor_state(store: Store) -> None:
+    ada = await store.subscriber(ADA.address)
+    assert ada is not None
+    wishes = replace(
+        ada, language="en", timezone="Europe/Berlin", leads=(3 * HOURS,), declined=frozenset({Kind.ANNOUNCEMENT}),
+        words=("冷冻电镜",), paused_until=NOW,
+    )  # fmt: skip
+    kept = await store.prefer(replace(wishes, address="eve@example.org", state=State.BLOCKED), NOW)
+    assert kept == wishes
+    assert await store.prefer(replace(wishes, id=99), NOW) is None
+
+
+async def test_revoked_links_are_of_an_older_series(store: Store) -> None:
+    ada = await store.subscriber(ADA.address)
+    assert ada is not None
+    assert await store.revoke(ada.id, NOW) == replace(ada, series=1)
+
+
+async def test_the_erased_leave_their_deliveries_without_an_address_and_their_number_to_nobody(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    for claim in await store.claim(2, NOW):
+        await store.intend(claim, NOW)
+        await store.record([Result(claim, DeliveryState.SENT, code=250, reply=f"ok {claim.subscriber.address}")], NOW)
+    for address in (ADA.address, CAROL.address):
+        one = await store.subscriber(address)
+        assert one is not None
+        assert await store.erase(one.id, NOW)
+        assert not await store.erase(one.id, NOW)
+        assert await store.subscriber(address) is None
+        assert await store.consents(one.id) == []
+        (row,) = await store.deliveries(one.id)
+        assert row.address == ""
+        assert "@" not in row.reply
+    assert [row.state for row in await store.deliveries(3)] == [DeliveryState.CANCELLED]
+    await store.subscribe([CAROL], NOW)
+    again = await store.subscriber(CAROL.address)
+    assert again is not None
+    assert again.id == 4
+
+
+@given(one=people, whom=whoms, paused=st.booleans())
+async def test_the_ledger_and_the_words_of_explain_agree_on_who_gets_a_notice(
+    one: Subscriber, whom: Recipients, paused: bool
+) -> None:
+    store = await SqliteStore.open(":memory:")
+    one = replace(one, paused_until=NOW + SECOND if paused else NOW)
+    await store.subscribe([one], LONG_AGO)
+    is_for_them = await store.settle([opening(recipients=whom)], session(), NOW) == [1]
+    assert is_for_them == (one.refusal(whom, searchable(session()), NOW) == "")
+    await store.close()
+
+
+async def test_a_store_of_the_first_version_is_taken_over_whole(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{_SCHEMAS[0]} PRAGMA user_version = 1;")
+        db.execute(
+            "INSERT INTO subscriber"
+            " VALUES (7, 'ada@example.org', 'Ada@example.org', 'Ada', 'zh', '', 'confirmed', 0, 0)"
+        )
+        db.execute("INSERT INTO lead VALUES (7, 3600)")
+    db.close()
+    with pytest.raises(StoreError, match="older version"):
+        await SqliteStore.open(path, read_only=True)
+    store = await SqliteStore.open(path)
+    ada = replace(ADA, address="Ada@example.org", leads=(HOURS,), id=7)
+    assert await store.subscribers() == [ada]
+    await store.erase(7, NOW)
+    await store.subscribe([BOB], NOW)
+    assert [one.id for one in await store.subscribers()] == [8]
+    await store.close()
+
+
 async def test_baseline_and_rules_are_noted_at_their_first_sight_only(store: Store) -> None:
     await store.begin(NOW, (*rule_names(Rules()), "reminder-3h"))
     facts = await store.facts()
@@ -258,8 +354,6 @@ async def test_the_summary_counts_by_state(store: Store) -> None:
 
 
 async def test_a_damaged_or_newer_file_is_refused_with_words(tmp_path: Path) -> None:
-    import sqlite3
-
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"this is no database" * 100)
     with pytest.raises(StoreError, match=r"damaged\.db: the store cannot be used"):

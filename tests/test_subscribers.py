@@ -1,25 +1,27 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import ADA, BOB, CAROL
+from samples import ADA, DAYS, HOURS, session
 
-from notifier.errors import AddressError, TokenError
+from notifier.errors import AddressError
+from notifier.notices import Kind, Recipients
 from notifier.subscribers import (
     State,
     Subscriber,
+    check,
     normalised_address,
-    read_csv,
-    read_token,
+    searchable,
     subscriber,
-    token,
-    write_csv,
+    written,
 )
 
-KEY = "a key for tests"
+NOW = datetime(2021, 11, 20, tzinfo=UTC)
+ABOUT = searchable(session())
 
 
 @pytest.mark.parametrize(
@@ -53,50 +55,87 @@ def test_every_problem_of_a_subscriber_is_told_at_once() -> None:
     assert [p.message.split("'")[1] for p in refused.value.problems] == ["ada", "fr", "Mars/Base", "soon", "asleep"]
 
 
-def test_a_csv_is_read_line_by_line_with_the_bad_lines_by_number() -> None:
-    text = "\ufeffE-Mail,Name,language,leads\nada@example.org,艾达,zh,1d 1h\n\nnonsense,,,\nbob@example.org,Bob,,\n"
-    read = list(read_csv(text))
-    assert read[0] == (2, Subscriber("ada@example.org", "艾达", "zh", leads=(timedelta(days=1), timedelta(hours=1))))
-    assert (read[1][0], type(read[1][1])) == (4, AddressError)
-    assert read[2] == (5, Subscriber("bob@example.org", "Bob"))
+@pytest.mark.parametrize(
+    ("column", "text", "told"),
+    [
+        ("leads", "5m", "no lead time that can be had"),
+        ("leads", "61m", "'1h1m' is no lead time"),
+        ("leads", "31d", "no lead time that can be had"),
+        ("leads", "10m 15m 20m 25m 30m 35m 40m 45m 50m 55m 1h", "too many lead times"),
+        ("declined", "change", "no kind of mail to decline"),
+        ("words", "x" * 61, "too much to look for"),
+        ("paused_until", "next week", "no date"),
+        ("name", "x" * 201, "too long a name"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_refused_by_its_column(column: str, text: str, told: str) -> None:
+    problems = check({"address": "ada@example.org", column: text})
+    assert isinstance(problems, dict)
+    assert told in problems[column].message
 
 
-def test_a_bare_list_of_addresses_is_a_csv_too() -> None:
-    assert list(read_csv("ada@example.org\nbob@example.org,Bob\n")) == [
-        (1, Subscriber("ada@example.org")),
-        (2, Subscriber("bob@example.org", "Bob")),
-    ]
+def test_a_pause_ends_at_midnight_of_the_owner_s_zone() -> None:
+    one = subscriber({"address": "ada@example.org", "timezone": "Asia/Shanghai", "paused_until": "2021-12-01"})
+    assert one.paused_until == datetime(2021, 11, 30, 16, tzinfo=UTC)
 
 
-def test_what_is_exported_comes_back() -> None:
-    people = [
-        ADA,
-        BOB,
-        Subscriber("x@example.org", 'Q "R", S', state=State.BLOCKED, leads=(timedelta(minutes=90),)),
-        CAROL,
-    ]
-    assert [one for _, one in read_csv("".join(write_csv(people)))] == people
+def test_no_name_becomes_a_formula_of_a_spreadsheet() -> None:
+    assert subscriber({"address": "ada@example.org", "name": '=cmd|"/C calc"!A0'}).name == 'cmd|"/C calc"!A0'
 
 
-@given(st.integers(0, 2**40))
-def test_a_token_names_its_subscriber(number: int) -> None:
-    assert read_token("unsubscribe", token("unsubscribe", number, KEY), KEY) == number
+people = st.builds(
+    Subscriber,
+    address=st.sampled_from(["ada@example.org", "王@xn--fsqu00a.xn--fiqs8s"]),
+    name=st.sampled_from(["", "艾达", 'Q "R", S']),
+    language=st.sampled_from(["zh", "en"]),
+    timezone=st.sampled_from(["", "Europe/Berlin"]),
+    leads=st.sampled_from([None, (DAYS,), (30 * DAYS, 90 * HOURS / 60, timedelta(minutes=10))]),
+    state=st.sampled_from(State),
+    declined=st.frozensets(st.sampled_from([Kind.ANNOUNCEMENT, Kind.REMINDER])),
+    words=st.sampled_from([(), ("冷冻电镜",), ("deep learning", "σ")]),
+    paused_until=st.sampled_from([None, NOW]),
+    reason=st.sampled_from(["", "550 5.1.1 no such user"]),
+)
 
 
-@given(st.integers(0, 2**40), st.data())
-def test_a_token_that_was_cut_or_changed_is_refused(number: int, data: st.DataObject) -> None:
-    good = token("unsubscribe", number, KEY)
-    cut = data.draw(st.integers(0, len(good) - 1))
-    for bad in (good[:cut], good + "x", good[::-1]):
-        with pytest.raises(TokenError):
-            read_token("unsubscribe", bad, KEY)
+@given(people)
+def test_what_is_written_of_a_subscriber_reads_back(one: Subscriber) -> None:
+    assert subscriber(written(one)) == one
 
 
-def test_a_token_of_another_purpose_or_key_is_refused() -> None:
-    for purpose, key in (("confirm", KEY), ("unsubscribe", "another key")):
-        with pytest.raises(TokenError):
-            read_token("unsubscribe", token(purpose, 7, key), KEY)
+@given(st.sampled_from(State), st.sampled_from(State))
+def test_a_link_never_frees_the_blocked_and_never_makes_anybody_unconfirmed(state: State, other: State) -> None:
+    allowed = state.may_become(other)
+    assert not (allowed and (state is State.BLOCKED or other is State.UNCONFIRMED or state is other))
+    assert allowed or state is State.BLOCKED or other in (state, State.UNCONFIRMED)
 
 
-def test_a_token_holds_no_address() -> None:
-    assert "@" not in token("unsubscribe", 7, KEY)
+@pytest.mark.parametrize(
+    ("wish", "whom", "reason"),
+    [
+        ({}, Recipients(everyone=True), ""),
+        ({"state": State.UNSUBSCRIBED}, Recipients(everyone=True), "the subscriber is unsubscribed"),
+        ({"state": State.BLOCKED, "reason": "no such user"}, Recipients(told=True), "is blocked: no such user"),
+        ({"declined": frozenset({Kind.ANNOUNCEMENT})}, Recipients(everyone=True), "declined such mail"),
+        ({"declined": frozenset({Kind.ANNOUNCEMENT})}, Recipients(by_default=True), ""),
+        ({"declined": frozenset({Kind.REMINDER})}, Recipients(by_default=True), "declined such mail"),
+        ({"declined": frozenset({Kind.REMINDER})}, Recipients(everyone=True, by_default=True), ""),
+        ({"leads": (HOURS,)}, Recipients(leads=frozenset({DAYS}), by_default=True), "lead times"),
+        ({"leads": (HOURS,)}, Recipients(leads=frozenset({HOURS})), ""),
+        ({"words": ("冷冻电镜",)}, Recipients(everyone=True), ""),
+        ({"words": ("topology",)}, Recipients(everyone=True), "no talk is about topology"),
+        ({"words": ("topology",)}, Recipients(told=True), ""),
+        ({"paused_until": NOW + DAYS}, Recipients(everyone=True), "paused until 2021-11-21 00:00Z"),
+        ({"paused_until": NOW}, Recipients(everyone=True), ""),
+    ],
+)
+def test_a_refusal_says_why_a_notice_is_not_for_somebody(wish: dict, whom: Recipients, reason: str) -> None:  # type: ignore[type-arg]
+    refusal = replace(ADA, **wish).refusal(whom, ABOUT, NOW)
+    assert bool(refusal) == bool(reason)
+    assert reason in refusal
+
+
+@pytest.mark.parametrize("text", ["冷冻电镜", "北京深势", "王宇航", "ABSTRACT of our", "ｏｆ　ｏｕｒ"])
+def test_words_are_looked_for_in_all_that_is_told_of_talks_in_any_spelling(text: str) -> None:
+    one = subscriber({"address": "ada@example.org", "words": text})
+    assert one.refusal(Recipients(everyone=True), ABOUT, NOW) == ""

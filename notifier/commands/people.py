@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from notifier.commands import DONE, NOT_SO, Group, ask, config_of, json_option, print_json, print_table
 from notifier.errors import NotifierError
+
+if TYPE_CHECKING:
+    from notifier.config import Config
+    from notifier.subscribers import Subscriber
+
+BATCH = 1000  # subscribers that are added in one request
 
 
 @click.group(cls=Group)
@@ -24,37 +30,45 @@ def subscribers() -> None:
 @json_option
 @click.pass_context
 def list_(ctx: click.Context, as_json: bool) -> None:
-    """List every subscriber with state and preferences."""
+    """List every subscriber with state and wishes."""
     from notifier import desk, inquiries
+    from notifier.subscribers import written
 
     everyone = asyncio.run(inquiries.everyone(config_of(ctx)))
     if as_json:
-        print_json([{**desk.written(one), "id": one.id} for one in everyone])
-    else:
-        rows = [(one.address, one.name, one.language, one.timezone or "-", _leads(one), one.state) for one in everyone]
-        print_table(("address", "name", "language", "time zone", "lead times", "state"), rows)
+        since = {one.id: one.changed.isoformat() if one.changed else None for one in everyone}
+        print_json([{**desk.written(one), "id": one.id, "since": since[one.id]} for one in everyone])
+        return
+    columns = ("address", "name", "language", "timezone", "leads", "state", "reason", "declined", "words")
+    rows = ((*(written(one)[name] or "-" for name in columns), _pause(one)) for one in everyone)
+    print_table((*columns, "paused until"), rows)
 
 
-def _leads(one: Any) -> str:
-    from notifier.spans import format_span
-
-    return "-" if one.leads is None else " ".join(map(format_span, one.leads))
+def _pause(one: Subscriber) -> str:
+    return f"{one.paused_until:%Y-%m-%d}" if one.paused_until else "-"
 
 
 @subscribers.command()
 @click.argument("address")
-@click.option("--name", default="")
-@click.option("--lang", "language", default="en", show_default=True, help="zh or en")
-@click.option("--timezone", default="", help="Like Europe/Berlin; the seminar's by default.")
-@click.option("--leads", default="", help="Like '1d 1h'; the seminar's by default.")
+@click.option("--name")
+@click.option("--lang", "language", help="zh or en; en by default.")
+@click.option("--timezone", help="Like Europe/Berlin; the seminar's by default.")
+@click.option("--leads", help="Like '1d 1h'; the seminar's by default.")
+@click.option("--declined", help="Kinds of mail that they do not want: announcement, reminder.")
+@click.option("--words", help="Only sessions that hold one of these, parted by commas.")
+@click.option("--pause-until", "paused_until", help="No mail before this date, like 2026-12-31.")
 @click.pass_context
-def add(ctx: click.Context, /, **values: str) -> None:
-    """Add a confirmed subscriber, or change one."""
-    from notifier import desk
-    from notifier.subscribers import subscriber
+def add(ctx: click.Context, /, address: str, **given: str | None) -> None:
+    """Add a confirmed subscriber, or change one; what is not given stays."""
+    from notifier import desk, inquiries
+    from notifier.subscribers import State, normalised_address, subscriber, written
 
-    one = subscriber(values)
-    answer = asyncio.run(ask(config_of(ctx), {"do": "subscribe", "subscribers": [desk.written(one)]}))
+    config = config_of(ctx)
+    known = asyncio.run(inquiries.subscriber(config, normalised_address(address)))
+    values = {name: value for name, value in given.items() if value is not None}
+    values |= {"address": address, "state": State.CONFIRMED, "reason": ""}
+    one = subscriber({**(written(known) if known else {}), **values})
+    answer = asyncio.run(ask(config, {"do": "subscribe", "subscribers": [desk.written(one)]}))
     click.echo(f"{'added' if answer['added'] else 'updated'} {one.address}")
 
 
@@ -75,16 +89,19 @@ def remove(ctx: click.Context, address: str) -> None:
 def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: bool) -> None:
     """Add the subscribers of a CSV file (or -): good lines are taken, bad ones told by number.
 
-    The first line names the columns: address, and any of name, language, timezone, leads, state.
+    The first line names the columns: address, and any of name, language, timezone, leads, state, declined, words,
+    paused_until. What the columns leave unsaid of known subscribers stays; who unsubscribed is not brought back.
     """
-    from notifier import desk, files, talklists
-    from notifier.subscribers import read_csv
+    from notifier import desk, files, inquiries, talklists
+    from notifier.rosters import read_csv
+    from notifier.subscribers import comparable
 
     config = config_of(ctx)
     text = talklists.decode(files.read(source), source)
+    known = {comparable(one.address): one for one in asyncio.run(inquiries.everyone(config))}
     good, bad = [], 0
-    with _progress(text.count("\n") + 1) as advance:
-        for line, read in read_csv(text):
+    with _progress("reading", text.count("\n") + 1) as advance:
+        for line, read in read_csv(text, known):
             if isinstance(read, NotifierError):
                 bad += 1
                 for problem in read.problems:
@@ -92,10 +109,9 @@ def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: 
             else:
                 good.append(desk.written(read))
             advance(line)
-    answer = {"added": 0, "updated": 0}
-    if good and not dry_run:
-        answer = asyncio.run(ask(config, {"do": "subscribe", "subscribers": good}))
-    counts = {"good": len(good), "bad": bad, "added": answer["added"], "updated": answer["updated"]}
+    added = 0 if dry_run else asyncio.run(_add_all(config, good))
+    updated = 0 if dry_run else len(good) - added
+    counts = {"good": len(good), "bad": bad, "added": added, "updated": updated}
     if as_json:
         print_json(counts)
     else:
@@ -103,9 +119,21 @@ def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: 
     sys.exit(NOT_SO if bad else DONE)
 
 
+async def _add_all(config: Config, people: list[dict[str, Any]]) -> int:
+    """Has them added, in parts that do not keep a running daemon from its work; tells how many are new."""
+    added = 0
+    with _progress("adding", len(people)) as advance:
+        for start in range(0, len(people), BATCH):
+            part = people[start : start + BATCH]
+            answer = await ask(config, {"do": "subscribe", "subscribers": part, "how": "import"})
+            added += answer["added"]
+            advance(start + len(part))
+    return added
+
+
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """A progress bar on a terminal; nothing elsewhere."""
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, told how much is done; nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -113,8 +141,8 @@ def _progress(total: int) -> Iterator[Any]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("reading", total=total)
-        yield lambda line: bar.update(task, completed=line)
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 @subscribers.command("export")
@@ -123,7 +151,7 @@ def _progress(total: int) -> Iterator[Any]:
 def export_subscribers(ctx: click.Context, output: Path | None) -> None:
     """Print everyone as CSV, as `subscribers import` reads it."""
     from notifier import files, inquiries
-    from notifier.subscribers import write_csv
+    from notifier.rosters import write_csv
 
     text = "".join(write_csv(asyncio.run(inquiries.everyone(config_of(ctx)))))
     if output is None:

@@ -16,7 +16,7 @@ from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Notice
 from notifier.revisions import Identity
 from notifier.subscribers import State, Subscriber
-from notifier.talks import Session
+from notifier.talks import Seminar, Session
 
 
 class DeliveryState(StrEnum):
@@ -80,6 +80,15 @@ class Delivery:
     opened_at: datetime
     updated_at: datetime
     reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A fact about a subscriber: when they came into a state, and how: by form, import, link, returned mail."""
+
+    at: datetime
+    state: State
+    how: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +163,44 @@ class Store(Protocol):
         """Ends what could not be sent before its deadline, and what is owed to people who left; returns how many."""
         ...
 
-    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime) -> list[bool]:
-        """Adds or, by address, updates subscribers; tells for each whether it is new."""
+    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "") -> list[bool]:
+        """Adds or, by address, updates subscribers as a person says; tells for each whether it is new.
+
+        `how` it came about is kept with every change of state, as the record of consent.
+        """
         ...
 
-    async def set_state(self, subscriber_id: int, state: State, now: datetime) -> Subscriber | None:
-        """Changes a subscriber's state, unless they are blocked; None where there is no such subscriber."""
+    async def set_state(
+        self, subscriber_id: int, state: State, now: datetime, *, how: str = "", reason: str = ""
+    ) -> Subscriber | None:
+        """The subscriber in this state, where `State.may_become` allows it, else as they are; None for a stranger.
+
+        `reason` is why they are blocked.
+        """
+        ...
+
+    async def prefer(self, wishes: Subscriber, now: datetime) -> Subscriber | None:
+        """Takes over name, language, zone and all wishes, by id; address and state stay. None for a stranger."""
+        ...
+
+    async def revoke(self, subscriber_id: int, now: datetime) -> Subscriber | None:
+        """Makes the private links given so far void, but those that unsubscribe. None for a stranger."""
+        ...
+
+    async def erase(self, subscriber_id: int, now: datetime) -> bool:
+        """Forgets a subscriber: what was sent stays as numbers, without an address; False for a stranger."""
+        ...
+
+    async def consents(self, subscriber_id: int) -> list[Consent]:
+        """How one subscriber came into each state, oldest first."""
         ...
 
     async def subscribers(self) -> list[Subscriber]:
         """Everyone, by address."""
+        ...
+
+    async def subscriber_of(self, subscriber_id: int) -> Subscriber | None:
+        """The subscriber with this number."""
         ...
 
     async def subscriber(self, address: str) -> Subscriber | None:
@@ -182,8 +219,8 @@ class Store(Protocol):
         """Keeps entity tags and times of change of documents."""
         ...
 
-    async def counts(self, notices: Sequence[Notice]) -> list[int]:
-        """How many people each notice would reach if it opened now."""
+    async def counts(self, notices: Sequence[Notice], seminar: Seminar) -> list[int]:
+        """How many people each notice about a session of this seminar would reach if it opened when it is due."""
         ...
 
     async def summary(self, now: datetime) -> Summary:

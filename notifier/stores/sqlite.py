@@ -23,14 +23,13 @@ from notifier.errors import Problem, StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Kind, Notice, Recipients, Settled, Verdict
 from notifier.revisions import Identity
-from notifier.stores import Claim, Delivery, DeliveryState, Result, Summary
-from notifier.subscribers import State, Subscriber, comparable
+from notifier.stores import Claim, Consent, Delivery, DeliveryState, Result, Summary
+from notifier.subscribers import State, Subscriber, comparable, searchable
 from notifier.talks import Seminar, Session
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
+_FIRST_SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE rule (name TEXT PRIMARY KEY, first_seen INTEGER NOT NULL) STRICT;
 CREATE TABLE accepted (
@@ -68,12 +67,40 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_waiting ON delivery (not_before) WHERE state IN ('queued', 'deferred', 'ambiguous');
 CREATE INDEX delivery_of_subscriber ON delivery (subscriber_id);
 """
+# AUTOINCREMENT, because who is erased leaves their number in the ledger and in links: nobody else may ever get it.
+_WISHES = """
+CREATE TABLE subscriber_ (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, comparable TEXT NOT NULL UNIQUE, address TEXT NOT NULL, name TEXT NOT NULL,
+    language TEXT NOT NULL, timezone TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    declined TEXT NOT NULL DEFAULT '[]', words TEXT NOT NULL DEFAULT '[]', paused_until INTEGER,
+    series INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, changed INTEGER NOT NULL
+) STRICT;
+INSERT INTO subscriber_ (id, comparable, address, name, language, timezone, state, created, changed)
+    SELECT id, comparable, address, name, language, timezone, state, created, changed FROM subscriber;
+DROP TABLE subscriber;
+ALTER TABLE subscriber_ RENAME TO subscriber;
+CREATE TABLE consent (
+    subscriber_id INTEGER NOT NULL REFERENCES subscriber(id) ON DELETE CASCADE,
+    at INTEGER NOT NULL, state TEXT NOT NULL, how TEXT NOT NULL
+) STRICT;
+CREATE INDEX consent_of_subscriber ON consent (subscriber_id);
+"""
+_SCHEMAS = (_FIRST_SCHEMA, _WISHES)  # each makes of a store of the version before it one of its own
+SCHEMA_VERSION = len(_SCHEMAS)
+
 _RECIPIENTS = """
     SELECT s.id FROM subscriber s WHERE s.state = 'confirmed' AND (
-        :everyone
-        OR (:by_default AND NOT EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id))
-        OR EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id
-                   AND seconds IN (SELECT value FROM json_each(:leads)))
+        (
+            coalesce(s.paused_until <= :at, TRUE)
+            AND (s.words = '[]' OR EXISTS (SELECT 1 FROM json_each(s.words) WHERE instr(:about, value)))
+            AND (
+                (:everyone AND NOT instr(s.declined, '"announcement"'))
+                OR (NOT instr(s.declined, '"reminder"') AND (
+                    (:by_default AND NOT EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id))
+                    OR EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id
+                               AND seconds IN (SELECT value FROM json_each(:leads)))))
+            )
+        )
         OR (:told AND s.id IN (
             SELECT d.subscriber_id FROM delivery d JOIN notice n ON n.id = d.notice_id
             WHERE n.session_id = :session_id
@@ -244,23 +271,58 @@ class SqliteStore:
 
         return await self._write(work)
 
-    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime) -> list[bool]:
+    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "") -> list[bool]:
         wanted = list(subscribers)
-        return await self._write(lambda db: [_subscribe(db, one, _ms(now)) for one in wanted])
+        return await self._write(lambda db: [_subscribe(db, one, _ms(now), how) for one in wanted])
 
-    async def set_state(self, subscriber_id: int, state: State, now: datetime) -> Subscriber | None:
+    async def set_state(
+        self, subscriber_id: int, state: State, now: datetime, *, how: str = "", reason: str = ""
+    ) -> Subscriber | None:
+        return await self._write(lambda db: _set_state(db, subscriber_id, state, _ms(now), how, reason))
+
+    async def prefer(self, wishes: Subscriber, now: datetime) -> Subscriber | None:
         def work(db: sqlite3.Connection) -> Subscriber | None:
-            # Who is blocked stays so until a person says otherwise, and not whoever holds an old link.
-            db.execute(
-                "UPDATE subscriber SET state = ?, changed = ? WHERE id = ? AND state <> 'blocked'",
-                (state, _ms(now), subscriber_id),
-            )
-            return next(iter(_subscribers(db, "WHERE s.id = ?", subscriber_id)), None)
+            known = _subscriber(db, wishes.id)
+            if known is None:
+                return None
+            _keep(db, replace(wishes, address=known.address, state=known.state, reason=known.reason), _ms(now), "")
+            return _subscriber(db, wishes.id)
 
         return await self._write(work)
 
+    async def revoke(self, subscriber_id: int, now: datetime) -> Subscriber | None:
+        def work(db: sqlite3.Connection) -> Subscriber | None:
+            db.execute("UPDATE subscriber SET series = series + 1 WHERE id = ?", (subscriber_id,))
+            return _subscriber(db, subscriber_id)
+
+        return await self._write(work)
+
+    async def erase(self, subscriber_id: int, now: datetime) -> bool:
+        def work(db: sqlite3.Connection) -> bool:
+            # What a mail server answered may name the address.
+            db.execute("UPDATE delivery SET reply = '' WHERE subscriber_id = ?", (subscriber_id,))
+            db.execute(
+                "UPDATE delivery SET state = 'cancelled', reply = 'the subscriber was erased', updated = ?"
+                f" WHERE ({_UNSENT}) AND subscriber_id = ?",
+                (_ms(now), subscriber_id),
+            )
+            return db.execute("DELETE FROM subscriber WHERE id = ?", (subscriber_id,)).rowcount == 1
+
+        return await self._write(work)
+
+    async def consents(self, subscriber_id: int) -> list[Consent]:
+        rows = await self._run(
+            lambda db: db.execute(
+                "SELECT at, state, how FROM consent WHERE subscriber_id = ? ORDER BY at, rowid", (subscriber_id,)
+            ).fetchall()
+        )
+        return [Consent(_instant(row["at"]), State(row["state"]), row["how"]) for row in rows]
+
     async def subscribers(self) -> list[Subscriber]:
         return await self._run(lambda db: _subscribers(db, "ORDER BY s.comparable"))
+
+    async def subscriber_of(self, subscriber_id: int) -> Subscriber | None:
+        return await self._run(lambda db: _subscriber(db, subscriber_id))
 
     async def subscriber(self, address: str) -> Subscriber | None:
         found = await self._run(lambda db: _subscribers(db, "WHERE s.comparable = ?", comparable(address)))
@@ -279,12 +341,11 @@ class SqliteStore:
         rows = [(name, etag, _ms(modified)) for name, (etag, modified) in documents.items()]
         await self._write(lambda db: db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", rows))
 
-    async def counts(self, notices: Sequence[Notice]) -> list[int]:
+    async def counts(self, notices: Sequence[Notice], seminar: Seminar) -> list[int]:
+        sessions = {session.id: session for session in seminar.sessions}
+        whom = [_recipients(notice, sessions[notice.session_id], _ms(notice.due)) for notice in notices]
         return await self._run(
-            lambda db: [
-                db.execute(f"SELECT count(*) FROM ({_RECIPIENTS})", _recipients(notice)).fetchone()[0]
-                for notice in notices
-            ]
+            lambda db: [db.execute(f"SELECT count(*) FROM ({_RECIPIENTS})", one).fetchone()[0] for one in whom]
         )
 
     async def summary(self, now: datetime) -> Summary:
@@ -319,6 +380,12 @@ class SqliteStore:
             self._facts = None
 
 
+# What is deleted is overwritten: who is erased is not to be read in the file's free pages.
+_DURABLE = """
+PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA secure_delete = ON;
+"""
+
+
 def _connect(path: str | Path, read_only: bool) -> sqlite3.Connection:
     if read_only:
         db = sqlite3.connect(
@@ -332,7 +399,7 @@ def _connect(path: str | Path, read_only: bool) -> sqlite3.Connection:
     db.row_factory = sqlite3.Row
     db.executescript("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")
     if not read_only:
-        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
+        db.executescript(_DURABLE)
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise StoreError(Problem("the store is damaged", "restore a backup", str(path)))
     _migrate(db, path, read_only)
@@ -349,8 +416,16 @@ def _migrate(db: sqlite3.Connection, path: str | Path, read_only: bool) -> None:
                 str(path),
             )
         )
-    if version == 0 and not read_only:
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    if version < SCHEMA_VERSION and read_only and version:
+        raise StoreError(
+            Problem(f"the store is of an older version ({version} < {SCHEMA_VERSION})", "start the daemon", str(path))
+        )
+    if version < SCHEMA_VERSION and not read_only:
+        # Whoever drops a table that others refer to, to make it anew, empties those others too where keys are watched.
+        db.execute("PRAGMA foreign_keys = OFF")
+        steps = " ".join(_SCHEMAS[version:])
+        db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        db.execute("PRAGMA foreign_keys = ON")
 
 
 def _ms(instant: datetime) -> int:
@@ -431,9 +506,11 @@ def _session(text: str) -> Session:
     return talks.from_json(json.loads(text)).sessions[0]
 
 
-def _recipients(notice: Notice) -> dict[str, Any]:
+def _recipients(notice: Notice, session: Session, at: int) -> dict[str, Any]:
     whom: Recipients = notice.recipients
     return {
+        "at": at,
+        "about": searchable(session),
         "everyone": whom.everyone,
         "by_default": whom.by_default,
         "leads": json.dumps(sorted(int(lead.total_seconds()) for lead in whom.leads)),
@@ -457,7 +534,7 @@ def _settle(db: sqlite3.Connection, decision: Decision, session: Session, at: in
     if made.rowcount == 0 or decision.verdict is not Verdict.OPEN:
         return 0
     notice_id = made.lastrowid
-    values = {**_recipients(notice), "notice_id": notice_id, "at": at}
+    values = {**_recipients(notice, session, at), "notice_id": notice_id}
     reached = db.execute(
         "INSERT INTO delivery (notice_id, subscriber_id, state, not_before, updated)"
         f" SELECT :notice_id, id, 'queued', :at, :at FROM ({_RECIPIENTS})",
@@ -522,24 +599,54 @@ def _may_be_tried(result: Result, *, resend: bool) -> bool:
     return result.state in (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 
-def _subscribe(db: sqlite3.Connection, one: Subscriber, at: int) -> bool:
+def _subscribe(db: sqlite3.Connection, one: Subscriber, at: int, how: str) -> bool:
     key = comparable(one.address)
     known = db.execute("SELECT id FROM subscriber WHERE comparable = ?", (key,)).fetchone()
-    values = {
-        "comparable": key, "address": one.address, "name": one.name, "language": one.language,
-        "timezone": one.timezone, "state": one.state, "at": at,
-    }  # fmt: skip
-    row = db.execute(
-        "INSERT INTO subscriber (comparable, address, name, language, timezone, state, created, changed)"
-        " VALUES (:comparable, :address, :name, :language, :timezone, :state, :at, :at)"
-        " ON CONFLICT (comparable) DO UPDATE SET address = :address, name = :name, language = :language,"
-        " timezone = :timezone, state = :state, changed = :at RETURNING id",
-        values,
-    ).fetchone()
-    db.execute("DELETE FROM lead WHERE subscriber_id = ?", (row["id"],))
-    seconds = sorted({int(lead.total_seconds()) for lead in one.leads or ()})
-    db.executemany("INSERT INTO lead VALUES (?, ?)", [(row["id"], s) for s in seconds])
+    if known is None:
+        made = db.execute(
+            "INSERT INTO subscriber (comparable, address, name, language, timezone, state, created, changed)"
+            " VALUES (?, '', '', '', '', '', ?, ?)",
+            (key, at, at),
+        )
+        _keep(db, replace(one, id=made.lastrowid or 0), at, how)
+    else:
+        _keep(db, replace(one, id=known["id"]), at, how)
     return known is None
+
+
+def _keep(db: sqlite3.Connection, one: Subscriber, at: int, how: str) -> None:
+    """Writes down everything of a subscriber who has a row; a new state also as a consent."""
+    before = db.execute("SELECT state FROM subscriber WHERE id = ?", (one.id,)).fetchone()["state"]
+    db.execute(
+        "UPDATE subscriber SET address = :address, name = :name, language = :language, timezone = :timezone,"
+        " state = :state, reason = :reason, declined = :declined, words = :words, paused_until = :paused_until,"
+        " changed = iif(state = :state, changed, :at) WHERE id = :id",
+        {
+            "address": one.address, "name": one.name, "language": one.language, "timezone": one.timezone,
+            "state": one.state, "reason": one.reason, "declined": _json(sorted(one.declined)),
+            "words": _json(one.words), "paused_until": _ms(one.paused_until) if one.paused_until else None,
+            "at": at, "id": one.id,
+        },
+    )  # fmt: skip
+    db.execute("DELETE FROM lead WHERE subscriber_id = ?", (one.id,))
+    seconds = sorted({int(lead.total_seconds()) for lead in one.leads or ()})
+    db.executemany("INSERT INTO lead VALUES (?, ?)", [(one.id, s) for s in seconds])
+    if before != one.state:
+        db.execute("INSERT INTO consent VALUES (?, ?, ?, ?)", (one.id, at, one.state, how))
+
+
+def _set_state(
+    db: sqlite3.Connection, subscriber_id: int, state: State, at: int, how: str, reason: str = ""
+) -> Subscriber | None:
+    known = _subscriber(db, subscriber_id)
+    if known is None or not known.state.may_become(state):
+        return known
+    _keep(db, replace(known, state=state, reason=reason), at, how)
+    return _subscriber(db, subscriber_id)
+
+
+def _subscriber(db: sqlite3.Connection, subscriber_id: int) -> Subscriber | None:
+    return next(iter(_subscribers(db, "WHERE s.id = ?", subscriber_id)), None)
 
 
 def _subscribers(db: sqlite3.Connection, clause: str, *values: object) -> list[Subscriber]:
@@ -557,9 +664,25 @@ def _subscribers(db: sqlite3.Connection, clause: str, *values: object) -> list[S
             _leads(row["leads"]),
             State(row["state"]),
             row["id"],
+            _kinds(row["declined"]),
+            _texts(row["words"]),
+            _instant(row["paused_until"]) if row["paused_until"] is not None else None,
+            row["reason"],
+            row["series"],
+            _instant(row["changed"]),
         )
         for row in rows
     ]
+
+
+@lru_cache(64)
+def _kinds(text: str) -> frozenset[Kind]:
+    return frozenset(map(Kind, json.loads(text)))
+
+
+@lru_cache(64)
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def _leads(text: str | None) -> tuple[timedelta, ...] | None:
