@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from notifier import notices
+from notifier.breakers import RESTS
 from notifier.errors import AddressError, ConfigError, Problem
 from notifier.locations import (
     Fault,
@@ -41,6 +42,8 @@ from notifier.locations import (
     refusal,
 )
 from notifier.networks import Proxies
+from notifier.providers import PROVIDERS
+from notifier.rates import Limits
 from notifier.spans import format_span, parse_span
 from notifier.subscribers import normalised_address
 from notifier.talklists import FORMS, Context
@@ -185,6 +188,13 @@ def _level(value: Any) -> Any:
     return levels[value]
 
 
+def _preset(name: str) -> str:
+    if name and name not in PROVIDERS:
+        advice = did_you_mean(name, PROVIDERS) or f"one of {', '.join(PROVIDERS)}"
+        raise refusal(f'"{name}" is no provider that is known here', advice)
+    return name
+
+
 def _one_or_more(value: Any) -> Any:
     if value == []:
         raise refusal("no address to listen at is given", 'write listen = "127.0.0.1:8000"')
@@ -253,9 +263,24 @@ class MailSection(_Section):
     on_ambiguous: Literal["resend", "hold"] = "resend"
 
 
-class SmtpSection(_Section):
-    """The mail server that takes our mail. `port` follows from `tls` where it is not given."""
+class RateTable(_Section):
+    """How many mails may leave in each span of time; 0 for any number."""
 
+    per_second: Annotated[int, Field(ge=0)] = 0
+    per_minute: Annotated[int, Field(ge=0)] = 0
+    per_hour: Annotated[int, Field(ge=0)] = 0
+    per_day: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def limits(self) -> Limits:
+        """The same as what a pace goes by."""
+        return Limits(**dict(self))
+
+
+class RelaySection(_Section):
+    """A mail server that takes our mail, with what `preset` knows of it; `port` follows from `tls` if it is not given."""
+
+    preset: Annotated[str, AfterValidator(_preset)] = ""
     host: str = "127.0.0.1"
     tls: Literal["starttls", "implicit", "none"] = "starttls"
     port: Annotated[int, Field(ge=0, le=65535)] = 0
@@ -265,12 +290,32 @@ class SmtpSection(_Section):
     ca_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
     allow_cleartext: bool = False
     links: Annotated[int, Field(ge=1, le=4)] = 2
+    rate: RateTable = RateTable()
     timeout: Annotated[Span, _between("1s", "10m")] = timedelta(seconds=60)
+    final_timeout: Annotated[Span, _between("1s", "30m")] = timedelta(minutes=10)
 
     @field_validator("port")
     @classmethod
     def _derive(cls, port: int, info: ValidationInfo) -> int:
         return port or _PORTS[info.data.get("tls", "starttls")]
+
+
+class SmtpSection(RelaySection):
+    """The mail server that takes our mail, and how failures are dealt with."""
+
+    retry: Annotated[
+        tuple[Annotated[Span, _between("1s", "1d")], ...], Field(min_length=1), BeforeValidator(_listed)
+    ] = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 20, 30, 60))
+    rest: Annotated[
+        tuple[Annotated[Span, _between("1s", "1d")], ...], Field(min_length=1), BeforeValidator(_listed)
+    ] = RESTS
+    resend_after: Annotated[Span, _between("0s", "1d")] = timedelta(minutes=10)
+
+
+class FallbackSection(RelaySection):
+    """The mail server that helps out while the first one is at fault; none where there is no host."""
+
+    host: str = ""
 
 
 class NoticesSection(_Section):
@@ -334,6 +379,7 @@ class Config(_Section):
     store: StoreSection
     mail: MailSection
     smtp: SmtpSection
+    fallback: FallbackSection
     notices: NoticesSection
     visibility: VisibilitySection
     templates: TemplatesSection
@@ -366,6 +412,7 @@ _OPTIONS: dict[tuple[str, ...], FieldInfo] = {
     **{(name,): info for name, info in Config.model_fields.items() if name not in _SECTIONS},
     **{(name, key): info for name, kind in _SECTIONS.items() for key, info in kind.model_fields.items()},
 }
+_RELAYS = tuple(name for name, kind in _SECTIONS.items() if issubclass(kind, RelaySection))
 _SECRETS = [
     (section, key)
     for section, kind in _SECTIONS.items()
@@ -402,6 +449,7 @@ def parse(
     except ConfigError as error:
         raise ConfigError(p.in_source(source) for p in error.problems) from error
     origins, warnings = _put_environment(tables, environment)
+    _put_presets(tables)
     if stat.S_IMODE(mode) & 0o044:
         warnings += _exposed(tables, origins)
     faults = _put_secrets(tables, origins, folder, environment, read_secret)
@@ -435,12 +483,31 @@ def _put_environment(tables: dict[str, Any], environment: Mapping[str, str]) -> 
     return origins, doubts
 
 
+def _put_presets(tables: dict[str, Any]) -> None:
+    """Puts what a provider's name tells into the tables, wherever they are silent."""
+    for name in _RELAYS:
+        table = tables[name]
+        provider = PROVIDERS.get(str(table.get("preset", ""))) if isinstance(table, dict) else None
+        if provider is None:
+            continue
+        known = {"host": provider.host, "tls": provider.tls, "links": provider.links}
+        if table.get("tls", provider.tls) == provider.tls:
+            known["port"] = provider.port
+        table.update({key: value for key, value in known.items() if key not in table})
+        rate = table.setdefault("rate", {})
+        if isinstance(rate, dict):
+            table["rate"] = {span: limit for span, _, limit in provider.limits} | rate
+
+
 def _variable(path: tuple[str, ...]) -> str:
     return ENVIRONMENT + "_".join(path).upper()
 
 
 def _typed(option: FieldInfo, text: str) -> Any:
     """The text of a variable as TOML would have given it; what does not fit is refused later, with the rest."""
+    if option.annotation is RateTable:
+        pairs = (item.partition("=") for item in text.split(",") if item.strip())
+        return {name.strip(): int(n) if re.fullmatch(" *[0-9]{1,9} *", n) else n for name, _, n in pairs}
     if option.annotation is bool:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     if option.annotation is int:
@@ -491,19 +558,27 @@ def _put_secrets(
 
 def _contradictions(config: Config) -> Iterator[Fault]:
     """Settings that are each sound and cannot be used together."""
-    smtp = config.smtp
-    has_password = bool(smtp.password.get_secret_value())
-    if smtp.tls == "none" and (smtp.username or has_password):
+    for name in _RELAYS:
+        yield from _contradictions_of(config, name, getattr(config, name))
+
+
+def _contradictions_of(config: Config, name: str, relay: RelaySection) -> Iterator[Fault]:
+    has_password = bool(relay.password.get_secret_value())
+    if relay.preset and not relay.host:
+        yield Fault((name, "preset"), f'with "{relay.preset}" every customer has a host of their own', "give host, too")
+    if not relay.host:
+        return
+    if relay.tls == "none" and (relay.username or has_password):
         told = 'the password would cross the net in the clear with tls = "none"'
-        yield Fault(("smtp", "tls"), told, 'use "starttls" or "implicit", or leave out the login')
-    elif smtp.tls == "none" and smtp.host not in _LOOPBACK and not smtp.allow_cleartext:
-        yield Fault(("smtp", "tls"), f'mail would reach {smtp.host} in the clear with tls = "none"', _CLEARTEXT)
-    if config.mail.transport == "smtp" and bool(smtp.username) != has_password:
-        there, missing = ("username", "password") if smtp.username else ("password", "username")
+        yield Fault((name, "tls"), told, 'use "starttls" or "implicit", or leave out the login')
+    elif relay.tls == "none" and relay.host not in _LOOPBACK and not relay.allow_cleartext:
+        yield Fault((name, "tls"), f'mail would reach {relay.host} in the clear with tls = "none"', _CLEARTEXT)
+    if config.mail.transport == "smtp" and bool(relay.username) != has_password:
+        there, missing = ("username", "password") if relay.username else ("password", "username")
         yield Fault(
-            ("smtp", there),
-            f"[smtp] has a {there} but no {missing}",
-            f"give both, or neither (${_variable(('smtp', missing))} counts)",
+            (name, there),
+            f"[{name}] has a {there} but no {missing}",
+            f"give both, or neither (${_variable((name, missing))} counts)",
         )
 
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from notifier import config as settings
 from notifier import files, talklists
-from notifier.config import Config
+from notifier.config import Config, RelaySection
 from notifier.errors import TemplateError
 from notifier.subscribers import Subscriber
 from notifier.tokens import Keyring, SignedLinks
@@ -98,23 +98,28 @@ def _mailbox(text: str) -> messages.Mailbox:
 
 def transport(config: Config) -> Transport:
     """The way that mail leaves by."""
-    from notifier.relay import SmtpSettings
     from notifier.transports.maildir import MaildirTransport
-    from notifier.transports.smtp import SmtpTransport
 
     if config.mail.transport == "maildir":
         return MaildirTransport(config.mail.maildir)
-    smtp = config.smtp
+    return _smtp_transport(config.smtp)
+
+
+def _smtp_transport(relay: RelaySection) -> Transport:
+    from notifier.relay import SmtpSettings
+    from notifier.transports.smtp import SmtpTransport
+
     return SmtpTransport(
         SmtpSettings(
-            smtp.host,
-            smtp.port,
-            smtp.tls,
-            smtp.username,
-            smtp.password.get_secret_value(),
-            smtp.ca_file,
-            smtp.links,
-            timeout=smtp.timeout,
+            relay.host,
+            relay.port,
+            relay.tls,
+            relay.username,
+            relay.password.get_secret_value(),
+            relay.ca_file,
+            relay.links,
+            timeout=relay.timeout,
+            final_timeout=relay.final_timeout,
         )
     )
 

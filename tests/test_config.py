@@ -11,6 +11,7 @@ from notifier.config import Config, parse
 from notifier.errors import ConfigError
 from notifier.networks import Proxies
 from notifier.notices import Rules
+from notifier.rates import Limits
 from notifier.talklists import Context
 from notifier.talks import JOIN_FIELDS, Audience
 
@@ -343,19 +344,71 @@ def test_a_password_that_others_can_read_is_doubted(mode: int, count: int) -> No
     assert load(LITERAL, {"NOTIFIER_SMTP_PASSWORD": "x"}, mode=mode).warnings == ()
 
 
+# Providers and rates ----------------------------------------------------------------------------------------------
+
+
+def test_a_preset_brings_what_it_knows_and_what_is_written_goes_before_it() -> None:
+    smtp = load('[smtp]\npreset = "qq"\nlinks = 1\nrate = { per_day = 200 }').smtp
+    assert (smtp.host, smtp.port, smtp.tls, smtp.links) == ("smtp.qq.com", 465, "implicit", 1)
+    assert smtp.rate.limits == Limits(per_minute=30, per_day=200)
+
+
+def test_the_port_of_a_preset_goes_with_its_tls() -> None:
+    smtp = load('[smtp]\npreset = "qq"\ntls = "starttls"').smtp
+    assert (smtp.host, smtp.port) == ("smtp.qq.com", 587)
+
+
+def test_a_preset_and_a_rate_may_come_from_the_environment() -> None:
+    environment = {"NOTIFIER_SMTP_PRESET": "gmail", "NOTIFIER_SMTP_RATE": "per_minute=5, per_day=100"}
+    smtp = load("", environment).smtp
+    assert (smtp.host, smtp.rate.limits) == ("smtp.gmail.com", Limits(per_minute=5, per_day=100))
+    assert load("", {"NOTIFIER_SMTP_RETRY": "1s, 2s"}).smtp.retry == (timedelta(seconds=1), timedelta(seconds=2))
+
+
+def test_a_second_mail_server_is_there_only_when_it_is_named() -> None:
+    assert load().fallback.host == ""
+    config = load('[mail]\ntransport = "smtp"\n[fallback]\npreset = "163"\nusername = "a@163.com"\npassword = "x"')
+    assert (config.fallback.host, config.smtp.host) == ("smtp.163.com", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[smtp]\npreset = "qqq"', '2:1: "qqq" is no provider that is known here; did you mean "qq"?'),
+        ('[smtp]\npreset = "ses"', '2:1: with "ses" every customer has a host of their own; give host, too'),
+        ("[smtp]\nrate = { per_minute = -1 }", "2:10: per_minute is -1, expected at least 0"),
+        ("[smtp]\nretry = []", "2:1:"),
+        ('[fallback]\nhost = "mail.example.org"\ntls = "none"', "3:1: mail would reach mail.example.org in the clear"),
+        (
+            '[mail]\ntransport = "smtp"\n[fallback]\nhost = "mail.example.org"\nusername = "a"',
+            "5:1: [fallback] has a username but no password",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_mail_server_is_told_with_its_line(text: str, told: str) -> None:
+    (problem,) = problems(text)
+    assert problem.startswith(f"config.toml:{told}")
+
+
 # The manual -----------------------------------------------------------------------------------------------------
 
 
-def options() -> dict[str, tuple[str, ...]]:
-    """The lines of the example that set an option at its default, with the option's path."""
+def options() -> dict[int, tuple[str, ...]]:
+    """The lines of the example that set an option at its default, by number, with the option's path."""
     section: tuple[str, ...] = ()
     found = {}
-    for line in EXAMPLE.read_text().splitlines():
+    for number, line in enumerate(EXAMPLE.read_text().splitlines()):
         if line.startswith("["):
             section = (line.strip("[]"),)
         elif re.match(r"# [a-z_]+ = ", line):
-            found[line] = (*section, line.split()[1])
+            found[number] = (*section, line.split()[1])
     return found
+
+
+def example_with(*numbers: int) -> str:
+    """The example with these lines set."""
+    lines = EXAMPLE.read_text().splitlines()
+    return "\n".join(line.removeprefix("# ") if n in numbers else line for n, line in enumerate(lines))
 
 
 def test_the_example_names_every_option_and_loads() -> None:
@@ -368,13 +421,9 @@ def test_the_example_names_every_option_and_loads() -> None:
 
 
 def test_every_option_of_the_example_stands_at_its_default() -> None:
-    text = EXAMPLE.read_text()
-    for line in options():
-        assert load(text.replace(line, line.removeprefix("# "), 1)) == load(), line
-    everything = text
-    for line in options():
-        everything = everything.replace(line, line.removeprefix("# "), 1)
-    assert load(everything.replace('password_file = ""\n', "")) == load()
+    for number, path in options().items():
+        assert load(example_with(number)) == load(), path
+    assert load(example_with(*options()).replace('password_file = ""\n', "")) == load()
 
 
 def test_the_config_of_init_sends_nothing_and_loads_without_a_warning() -> None:
