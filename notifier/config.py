@@ -278,7 +278,7 @@ class RateTable(_Section):
 
 
 class RelaySection(_Section):
-    """A mail server that takes our mail, with what `preset` knows of it; `port` follows from `tls` if it is not given."""
+    """A mail server that takes our mail; `preset` fills in what is not given, and `port` follows from `tls`."""
 
     preset: Annotated[str, AfterValidator(_preset)] = ""
     host: str = "127.0.0.1"
