@@ -128,6 +128,25 @@ def test_a_weekday_tells_which_of_two_dates_is_meant(said):
     assert session.start.date() == date(2026, 12, 5)
 
 
+@pytest.mark.parametrize("box", ["div", "section", "table", "ul", "p"])
+def test_boxes_keep_talks_apart_whatever_stands_first_in_them(box):
+    """Without the boxes the replay, which comes first, would be taken for the end of the talk before."""
+    line = {"table": "<tr><td>{}</td></tr>", "ul": "<li>{}</li>", "p": "{}<br><br>"}.get(
+        box, "<div>{}</div><p>&nbsp;</p>"
+    )
+    talks = [
+        ("Replay: https://replay.example.org/1", "Date: 2026-12-05, 9:30-11:30", "Speaker: Ann Lee", "Title: One"),
+        ("Replay: https://replay.example.org/2", "Date: 2026-12-19, 9:30-11:30", "Speaker: Bob Ray", "Title: Two"),
+        ("Date: 2026-12-26, 9:30-11:30", "Speaker: Carl Ma", "Title: Three"),
+        ("Replay: https://replay.example.org/4", "Date: 2027-01-09, 9:30-11:30", "Speaker: Dee Fu", "Title: Four"),
+    ]
+    boxes = "".join(f"<{box}>{''.join(line.format(entry) for entry in talk)}</{box}>" for talk in talks)
+    read_talks = [s.talks[0] for s in read(f"<html><body><h1>A Seminar</h1>{boxes}</body></html>").seminar.sessions]
+    assert [(talk.title, talk.replay[-1:]) for talk in read_talks] == [
+        ("One", "1"), ("Two", "2"), ("Three", ""), ("Four", "4"),
+    ]  # fmt: skip
+
+
 def test_a_video_id_is_the_page_of_its_video():
     talk = only_talk(talk_with("Speaker: Ann Lee (MIT)", "Replay: BV1xx411c7mD"))
     assert talk.replay == "https://www.bilibili.com/video/BV1xx411c7mD"

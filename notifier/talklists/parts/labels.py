@@ -100,9 +100,9 @@ _WORDS = {
         " 点击链接入会或添加至会议列表 线上链接 链接"
     ),
     Kind.DOWNLOAD: (
-        "meetingdownloadlink downloadmeeting meetingdownload clientdownload clientdownloadlink downloadclient"
-        " 客户端下载 会议客户端下载 会议下载链接 软件下载 软件下载链接 会议软件下载 客户端下载链接 会议下载"
-        " 会议客户端"
+        "meetingdownloadlink downloadmeeting meetingdownload downloadtencentmeeting downloadlinkoftencentmeeting"
+        " clientdownload clientdownloadlink downloadclient 客户端下载 会议客户端下载 会议下载链接 软件下载 软件下载链接"
+        " 会议软件下载 客户端下载链接 会议下载 会议客户端"
     ),
     Kind.MEETING_ID: (
         "meetingid meetingnumber meetingno meetingcode conferenceid webinarid roomid roomnumber id 会议号 会议id"

@@ -192,6 +192,9 @@ _PARAGRAPHS = frozenset(
         "tr",
     ]
 )
+_BOXES = frozenset(["article", "div", "dl", "fieldset", "li", "ol", "p", "section", "table", "ul"])
+_BOX_LINES = 3  # a box of so many lines is more than a field
+_BOX_GAP = 3  # blank lines that its end counts for
 _HEADINGS = frozenset(["h1", "h2", "h3", "h4", "h5", "h6"])
 _ORDINAL = re.compile(r"(?:st|nd|rd|th|tm|®|™)", re.IGNORECASE)
 _WEB = ("http", "https")
@@ -264,6 +267,7 @@ class _Writer:
         self._first_number = 0  # of the line that is being written
         self._number = 1  # where the walk is in the source
         self._inside: dict[str, int] = {}
+        self._boxes: list[int] = []  # how many lines stood before each open one
 
     def write(self, soup: BeautifulSoup) -> list[Line]:
         # A stack, not recursion: a page may nest its elements deeper than Python its calls.
@@ -312,6 +316,8 @@ class _Writer:
             self._break()
         if name in _PARAGRAPHS:
             self._blank()
+        if name in _BOXES:
+            self._boxes.append(len(self._lines))
         if name == "br":
             self._break() if self._pieces else self._blank()  # two of them are a blank line
         elif name == "hr":
@@ -336,7 +342,15 @@ class _Writer:
             self._break()
         if name in _PARAGRAPHS:
             self._blank()
+        if name in _BOXES:
+            self._end_box(self._lines[self._boxes.pop() :])
         self._inside[name] -= 1
+
+    def _end_box(self, lines: list[Line]) -> None:
+        """Parts what follows a box from it, more than its lines are parted: a page's talks often stand in one each."""
+        if sum(bool(line.text) for line in lines) >= _BOX_LINES:
+            while any(line.text for line in self._lines[-_BOX_GAP:]):
+                self._lines.append(Line(self._number, ""))
 
     def _link(self, tag: Tag, words: str) -> None:
         words = " ".join(words.replace("**", "").split())
