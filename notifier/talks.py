@@ -254,7 +254,8 @@ def shown(audience: Audience, seminar: Seminar, levels: Mapping[str, Audience]) 
 
 def as_json(seminar: Seminar) -> dict[str, Any]:
     """The seminar as the JSON of `export --json`: times ISO 8601 with offset, unknown things absent."""
-    head = {name: value for name, value in _items(seminar) if name != "sessions"}
+    known = {name: value for name, value in _items(seminar) if name != "sessions"}
+    head = {"id": seminar.id, "name": seminar.name, **known}
     return {"seminar": head, "sessions": [session_as_json(s) for s in seminar.sessions]}
 
 

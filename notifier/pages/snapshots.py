@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from notifier import feed, talks
-from notifier.pages import feeds
+from notifier import __version__, feed, talks
+from notifier.pages import feeds, openapi
 from notifier.pages.documents import (
     MINUTES,
     SAFE,
@@ -233,6 +233,8 @@ def _whole(
     listed = ",\n".join(one.listed for one in shown.values())
     programs = f'{{"seminar": {head}, "sessions": [\n{listed}\n], "warnings": []}}\n'
     yield "/talks.json", press.document(programs, "application/json", headers=SAFE[:1])
+    interface = json.dumps(openapi.describe(press.head, site, __version__), ensure_ascii=False, indent=1)
+    yield "/openapi.json", press.document(interface + "\n", "application/json", headers=SAFE[:1])
     # No word of the feed here: Google refuses a calendar that its robots may not read.
     robots = "User-agent: *\nDisallow: /unsubscribe/\n"
     yield "/robots.txt", press.document(robots, "text/plain; charset=utf-8")
