@@ -44,6 +44,10 @@ class Stage(StrEnum):
     BODY = "body"  # the final dot
 
 
+# There is no such mailbox or domain, for good (RFC 3463 section 3.2).
+DEAD = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.10"})
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the mail server answered.
@@ -63,7 +67,7 @@ class Outcome:
     @property
     def is_dead_address(self) -> bool:
         """The mailbox or its domain is said not to exist, for good (RFC 3463 section 3.2)."""
-        return self.answer is Answer.REFUSED and _enhanced(5, self.reply) in {"5.1.1", "5.1.2", "5.1.3", "5.1.10"}
+        return self.answer is Answer.REFUSED and enhanced_code(self.reply, "5") in DEAD
 
 
 _SOON = timedelta(seconds=15)
@@ -182,7 +186,7 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
     said = legible(reply)
     if code is not None and not 200 <= code <= 599:
         code = None
-    enhanced = _enhanced(code // 100, said) if code else ""
+    enhanced = enhanced_code(said, str(code // 100)) if code else ""
     rule = next(r for r in _RULES if r.fits(stage, str(code or _NONE), enhanced, said))
     if stage in _LINKING and rule.answer is not Answer.ACCEPTED:
         fault = rule.fault if rule.fault in (Fault.RATE, Fault.SETTINGS) else Fault.LINK
@@ -208,7 +212,7 @@ def legible(reply: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:500]
 
 
-def _enhanced(digit: int, reply: str) -> str:
-    """The enhanced status code in the reply, if of the same class as the code; no part of an IP address."""
+def enhanced_code(reply: str, digit: str = "[245]") -> str:
+    """The enhanced status code of this class in the reply (RFC 3463), "" for none; no part of an IP address."""
     found = re.search(rf"(?<![\d.]){digit}\.\d{{1,3}}\.\d{{1,3}}(?![\d.]*\d)", reply)
     return found[0] if found else ""
