@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,8 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
             return {"added": sum(are_new), "updated": len(are_new) - sum(are_new)}
         case "unsubscribe":
             return await _unsubscribe(store, request["address"], now)
+        case "restore":
+            return await _restore(store, request["address"], now)
         case "hold":
             await store.note({"hold": request["reason"] or "a person asked for it"})
             return {}
@@ -32,11 +35,24 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
 
 
 async def _unsubscribe(store: Store, address: str, now: datetime) -> dict[str, Any]:
+    found = await _known(store, address)
+    await store.set_state(found.id, State.UNSUBSCRIBED, now, how="command line")
+    return {"address": found.address}
+
+
+async def _restore(store: Store, address: str, now: datetime) -> dict[str, Any]:
+    found = await _known(store, address)
+    if found.state is not State.BLOCKED:
+        raise NotifierError(Problem(f"{found.address} is not blocked but {found.state}", "see notifier explain"))
+    await store.subscribe([replace(found, state=State.CONFIRMED, reason="")], now, how="command line")
+    return {"address": found.address}
+
+
+async def _known(store: Store, address: str) -> Subscriber:
     found = await store.subscriber(address)
     if found is None:
         raise NotifierError(Problem(f"'{address}' is no subscriber", "see notifier subscribers list"))
-    await store.set_state(found.id, State.UNSUBSCRIBED, now, how="command line")
-    return {"address": found.address}
+    return found
 
 
 def written(one: Subscriber) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class Dispatcher:
         if outcome.answer is Answer.AMBIGUOUS:
             wait = min(AMBIGUOUS_AFTER, (claim.notice.deadline - self._now()) / 2)
         not_before = self._now() + wait if wait is not None else None
-        return Result(claim, state, not_before, outcome.code, outcome.reply)
+        return Result(claim, state, not_before, outcome.code, outcome.reply, is_dead_address=outcome.is_dead_address)
 
 
 _STATES = {

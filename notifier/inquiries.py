@@ -16,7 +16,7 @@ from notifier.errors import NotifierError, Problem, TalkListError
 from notifier.intake import Accepted, Intake
 from notifier.notices import Decision, Facts, Kind, Notice, Verdict
 from notifier.revisions import Change
-from notifier.stores import DeliveryState, Store
+from notifier.stores import Delivery, DeliveryState, Store
 from notifier.subscribers import Subscriber, normalised_address, searchable
 from notifier.talklists import Context
 from notifier.talks import Audience, Seminar, Session
@@ -218,14 +218,20 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
         past = [
             Explanation(
                 d.updated_at if d.state == DeliveryState.SENT else d.notice.due,
-                d.notice.session_id, d.notice.rule, d.state, d.reply,
+                d.notice.session_id, d.notice.rule, d.state, _heard_of(d),
             )
             for d in await store.deliveries(one.id)
         ]  # fmt: skip
         facts, seminar = await _facts_at(now, store, seminar)
         decisions = notices.decide(seminar, config.notices.rules, facts, now)
     to_come = [_foretold(d, one, seminar, now) for d in decisions if d.verdict is not Verdict.DONE or d.reason]
-    return Explained(one.address, one.state, (*past, *to_come))
+    since = f" since {one.changed:%Y-%m-%d}: {one.reason}" if one.reason and one.changed else ""
+    return Explained(one.address, f"{one.state}{since}", (*past, *to_come))
+
+
+def _heard_of(delivery: Delivery) -> str:
+    came_back = f"came back ({delivery.came_back}): {delivery.said}" if delivery.came_back else ""
+    return "; ".join(filter(None, (delivery.reply, came_back)))
 
 
 def _foretold(decision: Decision, one: Subscriber, seminar: Seminar, now: datetime) -> Explanation:
@@ -328,6 +334,7 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
         "next_session": {"id": coming.id, "start": coming.start.isoformat()} if coming else None,
         "next_notice": _said(waiting) | {"due": waiting.due.isoformat()} if waiting else None,
         "subscribers": dict(summary.subscribers),
+        "blocked": [{"address": one.address, "because": one.reason} for one in summary.blocked],
         "deliveries": dict(summary.deliveries),
         "overdue": summary.overdue,
         "errors": [

@@ -7,17 +7,24 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 
 import pytest
+import samples
 from click.testing import CliRunner, Result
 from icalendar import Calendar
 
 from notifier import config as settings
 from notifier.cli import main
 from notifier.daemon import Daemon
+from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
+from notifier.returns import Meaning
+from notifier.stores import Returned
+from notifier.stores.sqlite import SqliteStore
 
 PAGE = """Joint Seminar of Machine Learning
 
@@ -217,6 +224,37 @@ def test_subscribers_come_and_go(house: Run) -> None:
     (one,) = json.loads(house("subscribers", "list", "--json").stdout)
     assert (one["address"], one["state"]) == ("ADA@example.org", "unsubscribed")
     assert house("subscribers", "export").stdout.splitlines()[1] == "ADA@example.org,Ada,zh,,,unsubscribed,,,,"
+
+
+async def say_dead(address: str) -> None:
+    """The ledger hears that there is no such mailbox."""
+    store = await SqliteStore.open("notifier.db")
+    now = datetime(2021, 11, 26, tzinfo=UTC)
+    one = await store.subscriber(address)
+    assert one is not None
+    about = Notice("2021-11-27", Kind.REMINDER, "reminder-1d", 0, now, now + timedelta(days=1), timedelta(days=1))
+    opening = Decision(replace(about, recipients=Recipients(everyone=True)), Verdict.OPEN)
+    await store.settle([opening], samples.session(), now)
+    await store.come_back(Returned(about.key, one.id, Meaning.HARD, "5.1.1 gone"), now, limit=9, within=timedelta())
+    await store.close()
+
+
+def test_a_blocked_address_is_shown_with_the_reason_and_can_be_restored(house: Run) -> None:
+    house("subscribers", "add", "ada@example.org")
+    refused = house("subscribers", "restore", "ada@example.org")
+    assert (refused.exit_code, refused.stderr.split(";")[0]) == (1, "ada@example.org is not blocked but confirmed")
+    asyncio.run(say_dead("ada@example.org"))
+    reason = "there is no such mailbox: 5.1.1 gone"
+    assert house("subscribers", "list").stdout.split("\t")[5:7] == ["blocked", reason]
+    explained = house("explain", "ada@example.org")
+    assert f"ada@example.org: blocked since 2021-11-26: {reason}" in explained.stderr
+    assert "came back (hard): 5.1.1 gone" in explained.stdout
+    assert json.loads(house("status", "--json").stdout)["blocked"] == [
+        {"address": "ada@example.org", "because": reason}
+    ]
+    assert house("subscribers", "restore", "Ada@example.org").stdout == "restored ada@example.org\n"
+    assert json.loads(house("status", "--json").stdout)["blocked"] == []
+    assert house("subscribers", "restore", "bob@example.org").exit_code == 1
 
 
 def test_status_says_what_needs_a_person(house: Run) -> None:

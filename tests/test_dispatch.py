@@ -102,6 +102,12 @@ async def test_a_dead_address_and_a_greylisting_do_not_stop_the_others(room: Roo
     await room.work(ada="failed", bob="deferred", carol="sent")
     room.now += timedelta(minutes=2)
     await room.work(ada="failed", bob="sent", carol="sent")
+    blocked = [(one.address, one.reason) for one in await room.store.subscribers()]
+    assert blocked == [
+        (ADA.address, "there is no such mailbox: 5.1.1 no such user"),
+        (BOB.address, ""),
+        (CAROL.address, ""),
+    ]
 
 
 async def test_trouble_of_the_mail_server_blames_nobody_and_is_waited_out(room: Room) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -17,8 +18,9 @@ from test_subscribers import people
 from notifier.errors import StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
+from notifier.returns import Meaning
 from notifier.revisions import Identity
-from notifier.stores import Claim, Consent, DeliveryState, Result, Store
+from notifier.stores import Claim, Consent, DeliveryState, Result, Returned, Store
 from notifier.stores.sqlite import _SCHEMAS, SqliteStore
 from notifier.subscribers import State, Subscriber, searchable
 
@@ -276,13 +278,16 @@ async def test_the_erased_leave_their_deliveries_without_an_address_and_their_nu
     for address in (ADA.address, CAROL.address):
         one = await store.subscriber(address)
         assert one is not None
+        await store.come_back(
+            Returned(notice().key, one.id, Meaning.SOFT, f"full {address}"), NOW, limit=9, within=DAYS
+        )
         assert await store.erase(one.id, NOW)
         assert not await store.erase(one.id, NOW)
         assert await store.subscriber(address) is None
         assert await store.consents(one.id) == []
         (row,) = await store.deliveries(one.id)
         assert row.address == ""
-        assert "@" not in row.reply
+        assert "@" not in row.reply + row.said
     assert [row.state for row in await store.deliveries(3)] == [DeliveryState.CANCELLED]
     await store.subscribe([CAROL], NOW)
     again = await store.subscriber(CAROL.address)
@@ -321,6 +326,109 @@ async def test_a_store_of_the_first_version_is_taken_over_whole(tmp_path: Path) 
     await store.subscribe([BOB], NOW)
     assert [one.id for one in await store.subscribers()] == [8]
     await store.close()
+
+
+async def told(store: Store, meaning: Meaning, said: str = "5.1.1 no such user", **values: Any) -> tuple[bool, Any]:
+    """Carol's mail came back."""
+    carol = await store.subscriber(CAROL.address)
+    assert carol is not None
+    returned = replace(Returned(notice().key, carol.id, meaning, said), **values)
+    return await store.come_back(returned, NOW + HOURS, limit=2, within=30 * DAYS)
+
+
+async def all_sent(store: Store, *rules: str) -> None:
+    for rule in rules or ("reminder-1d",):
+        await store.settle([opening(rule)], session(), NOW)
+    for claim in await store.claim(100, NOW):
+        await sent(store, claim)
+
+
+async def block_of(store: Store, address: str = CAROL.address) -> tuple[str, str]:
+    one = await store.subscriber(address)
+    assert one is not None
+    return str(one.state), one.reason
+
+
+async def restored(store: Store) -> None:
+    carol = await store.subscriber(CAROL.address)
+    assert carol is not None
+    await store.subscribe([replace(carol, state=State.CONFIRMED, reason="")], NOW + 2 * HOURS)
+
+
+async def test_a_dead_address_is_blocked_with_the_reason_until_a_person_restores_it(store: Store) -> None:
+    await all_sent(store)
+    reason = "there is no such mailbox: 5.1.1 no such user"
+    is_news, carol = await told(store, Meaning.HARD)
+    assert is_news
+    assert carol is not None
+    assert (carol.address, carol.state, carol.reason, carol.changed) == (CAROL.address, "blocked", reason, NOW + HOURS)
+    assert await store.set_state(carol.id, State.CONFIRMED, NOW) == carol
+    assert [(d.came_back, d.said) for d in await store.deliveries(carol.id)] == [(Meaning.HARD, "5.1.1 no such user")]
+    await restored(store)
+    assert await block_of(store) == ("confirmed", "")
+
+
+async def test_the_same_tale_is_no_news_even_after_a_person_restored_the_address(store: Store) -> None:
+    await all_sent(store)
+    assert (await told(store, Meaning.HARD))[0]
+    await restored(store)
+    for meaning in (Meaning.HARD, Meaning.SOFT, Meaning.DELAYED):
+        assert await told(store, meaning) == (False, None)
+    assert await block_of(store) == ("confirmed", "")
+
+
+async def test_a_delay_and_a_first_soft_return_block_nobody_and_several_do(store: Store) -> None:
+    await all_sent(store, "announcement", "reminder-1d", "reminder-1h")
+    full = "5.2.2 mailbox full"
+    assert await told(store, Meaning.DELAYED) == (True, None)
+    assert await told(store, Meaning.SOFT, full) == (True, None)
+    assert await told(store, Meaning.SOFT, full) == (False, None)
+    assert await told(store, Meaning.DELAYED, notice=notice("announcement").key) == (True, None)
+    assert await block_of(store) == ("confirmed", "")
+    assert (await told(store, Meaning.SOFT, full, notice=notice("reminder-1h").key))[0]
+    assert await block_of(store) == ("blocked", f"2 mails came back, the last one because: {full}")
+
+
+async def test_soft_returns_count_only_within_their_time_and_since_a_person_restored_them(store: Store) -> None:
+    await all_sent(store, "announcement", "reminder-1d", "reminder-1h")
+    carol = await store.subscriber(CAROL.address)
+    assert carol is not None
+    rules = ("announcement", "reminder-1d", "reminder-1h")
+    first, second, third = (Returned(notice(rule).key, carol.id, Meaning.SOFT, "full") for rule in rules)
+    await store.come_back(first, NOW, limit=2, within=DAYS)
+    assert await store.come_back(second, NOW + HOURS * 25, limit=2, within=DAYS) == (True, None)
+    await store.set_state(carol.id, State.BLOCKED, NOW + HOURS * 26)
+    await store.subscribe([CAROL], NOW + HOURS * 27)
+    assert await store.come_back(third, NOW + HOURS * 28, limit=2, within=DAYS) == (True, None)
+
+
+async def test_a_complaint_ends_mail_and_an_unsubscribed_stays_unsubscribed(store: Store) -> None:
+    await all_sent(store)
+    bob = await store.subscriber(BOB.address)
+    assert bob is not None
+    await store.set_state(bob.id, State.UNSUBSCRIBED, NOW)
+    assert await told(store, Meaning.COMPLAINT, "abuse", subscriber_id=bob.id) == (True, None)
+    assert (await told(store, Meaning.COMPLAINT, "abuse"))[0]
+    assert await block_of(store, BOB.address) == ("unsubscribed", "")
+    assert await block_of(store) == ("blocked", "they complained: abuse")
+
+
+async def test_a_return_of_a_mail_that_was_never_sent_changes_nothing(store: Store) -> None:
+    await all_sent(store)
+    assert await told(store, Meaning.HARD, notice=("2021-11-27", "reminder-9d", 0)) == (False, None)
+    assert await told(store, Meaning.HARD, subscriber_id=99) == (False, None)
+    assert (await store.summary(NOW)).subscribers == {"confirmed": 3}
+
+
+async def test_an_address_that_the_mail_server_calls_dead_is_blocked_with_its_result(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    claims = await store.claim(3, NOW)
+    for claim in claims:
+        assert await store.intend(claim, NOW)
+        is_dead = claim.subscriber.address == CAROL.address
+        await store.record([Result(claim, DeliveryState.FAILED, reply="550 5.1.1", is_dead_address=is_dead)], NOW)
+    assert await block_of(store) == ("blocked", "there is no such mailbox: 550 5.1.1")
+    assert await block_of(store, ADA.address) == ("confirmed", "")
 
 
 async def test_baseline_and_rules_are_noted_at_their_first_sight_only(store: Store) -> None:

@@ -23,7 +23,7 @@ BATCH = 1000  # subscribers that are added in one request
 
 @click.group(cls=Group)
 def subscribers() -> None:
-    """List, add, remove, import and export those who get mail."""
+    """List, add, remove, restore, import and export those who get mail."""
 
 
 @subscribers.command("list")
@@ -79,6 +79,15 @@ def remove(ctx: click.Context, address: str) -> None:
     """End all mail to an address; its record stays as the proof of what was sent."""
     answer = asyncio.run(ask(config_of(ctx), {"do": "unsubscribe", "address": address}))
     click.echo(f"unsubscribed {answer['address']}")
+
+
+@subscribers.command()
+@click.argument("address")
+@click.pass_context
+def restore(ctx: click.Context, address: str) -> None:
+    """Send mail again to an address that was blocked, because mail came back or its owner complained."""
+    answer = asyncio.run(ask(config_of(ctx), {"do": "restore", "address": address}))
+    click.echo(f"restored {answer['address']}")
 
 
 @subscribers.command("import")

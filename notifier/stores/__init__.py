@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Notice
+from notifier.returns import Meaning
 from notifier.revisions import Identity
 from notifier.subscribers import State, Subscriber
 from notifier.talks import Seminar, Session
@@ -58,7 +59,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a claim: its new state, when it may be tried again, and the mail server's words."""
+    """What became of a claim: its new state, when it may be tried again, and the mail server's words.
+
+    An address that is said to be dead blocks its subscriber.
+    """
 
     claim: Claim
     state: DeliveryState
@@ -66,11 +70,22 @@ class Result:
     code: int | None = None
     reply: str = ""
     counts: bool = True
+    is_dead_address: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A mail that was sent and came back, or what its reader said of it; `notice` is the notice's key."""
+
+    notice: tuple[str, str, int]
+    subscriber_id: int
+    meaning: Meaning
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A row of the ledger, for people to read."""
+    """A row of the ledger, for people to read; `came_back` and `said` tell what was heard of it after it was sent."""
 
     notice: Notice
     subscriber_id: int
@@ -80,6 +95,8 @@ class Delivery:
     opened_at: datetime
     updated_at: datetime
     reply: str = ""
+    came_back: Meaning | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +110,13 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The ledger in numbers: deliveries and subscribers by state, people still owed, the last errors."""
+    """The ledger in numbers: deliveries and subscribers by state, people still owed; the last errors and blocks."""
 
     deliveries: Mapping[str, int] = field(default_factory=dict)
     subscribers: Mapping[str, int] = field(default_factory=dict)
     overdue: int = 0
     errors: Sequence[Delivery] = ()
+    blocked: Sequence[Subscriber] = ()
 
 
 class Store(Protocol):
@@ -176,6 +194,16 @@ class Store(Protocol):
         """The subscriber in this state, where `State.may_become` allows it, else as they are; None for a stranger.
 
         `reason` is why they are blocked.
+        """
+        ...
+
+    async def come_back(
+        self, returned: Returned, now: datetime, *, limit: int, within: timedelta
+    ) -> tuple[bool, Subscriber | None]:
+        """Notes what came back; tells whether it was news, and whom it blocked.
+
+        A dead address and a complaint block the subscriber, and so does the `limit`th soft return `within` this time.
+        The same tale of a delivery or a lesser one is no news, nor is that of one which the ledger does not know.
         """
         ...
 

@@ -22,8 +22,9 @@ from notifier import talks
 from notifier.errors import Problem, StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Kind, Notice, Recipients, Settled, Verdict
+from notifier.returns import Meaning
 from notifier.revisions import Identity
-from notifier.stores import Claim, Consent, Delivery, DeliveryState, Result, Summary
+from notifier.stores import Claim, Consent, Delivery, DeliveryState, Result, Returned, Summary
 from notifier.subscribers import State, Subscriber, comparable, searchable
 from notifier.talks import Seminar, Session
 
@@ -85,7 +86,15 @@ CREATE TABLE consent (
 ) STRICT;
 CREATE INDEX consent_of_subscriber ON consent (subscriber_id);
 """
-_SCHEMAS = (_FIRST_SCHEMA, _WISHES)  # each makes of a store of the version before it one of its own
+_RETURNED_MAIL = """
+CREATE TABLE returned (
+    notice_id INTEGER NOT NULL REFERENCES notice(id), subscriber_id INTEGER NOT NULL,
+    meaning TEXT NOT NULL, said TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (notice_id, subscriber_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX returned_of_subscriber ON returned (subscriber_id, at);
+"""
+_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL)  # each makes of a store of the version before it one of its own
 SCHEMA_VERSION = len(_SCHEMAS)
 
 _RECIPIENTS = """
@@ -245,15 +254,20 @@ class SqliteStore:
             }
             for result in results
         ]
-        # A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
-        await self._write(
-            lambda db: db.executemany(
+        dead = [(result.claim.subscriber.id, result.reply) for result in results if result.is_dead_address]
+
+        def work(db: sqlite3.Connection) -> None:
+            # A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
+            db.executemany(
                 "UPDATE delivery SET state = :state, attempts = attempts + :counts, not_before = :not_before,"
                 " code = :code, reply = :reply, updated = :now"
                 " WHERE notice_id = :notice AND subscriber_id = :subscriber AND state IN ('claimed', 'in-flight')",
                 rows,
             )
-        )
+            for subscriber_id, reply in dead:
+                _block(db, subscriber_id, f"there is no such mailbox: {reply}", _ms(now), "mail server")
+
+        await self._write(work)
 
     async def expire(self, now: datetime) -> int:
         def work(db: sqlite3.Connection) -> int:
@@ -280,6 +294,11 @@ class SqliteStore:
     ) -> Subscriber | None:
         return await self._write(lambda db: _set_state(db, subscriber_id, state, _ms(now), how, reason))
 
+    async def come_back(
+        self, returned: Returned, now: datetime, *, limit: int, within: timedelta
+    ) -> tuple[bool, Subscriber | None]:
+        return await self._write(lambda db: _come_back(db, returned, _ms(now), limit, _ms(now - within)))
+
     async def prefer(self, wishes: Subscriber, now: datetime) -> Subscriber | None:
         def work(db: sqlite3.Connection) -> Subscriber | None:
             known = _subscriber(db, wishes.id)
@@ -301,6 +320,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> bool:
             # What a mail server answered may name the address.
             db.execute("UPDATE delivery SET reply = '' WHERE subscriber_id = ?", (subscriber_id,))
+            db.execute("UPDATE returned SET said = '' WHERE subscriber_id = ?", (subscriber_id,))
             db.execute(
                 "UPDATE delivery SET state = 'cancelled', reply = 'the subscriber was erased', updated = ?"
                 f" WHERE ({_UNSENT}) AND subscriber_id = ?",
@@ -635,6 +655,52 @@ def _keep(db: sqlite3.Connection, one: Subscriber, at: int, how: str) -> None:
         db.execute("INSERT INTO consent VALUES (?, ?, ?, ?)", (one.id, at, one.state, how))
 
 
+_GRAVITY = {Meaning.DELAYED: 1, Meaning.SOFT: 2, Meaning.HARD: 3, Meaning.COMPLAINT: 4}
+
+
+def _come_back(
+    db: sqlite3.Connection, returned: Returned, at: int, limit: int, since: int
+) -> tuple[bool, Subscriber | None]:
+    session_id, rule, generation = returned.notice
+    row = db.execute(
+        "SELECT n.id, r.meaning FROM notice n JOIN delivery d ON d.notice_id = n.id AND d.subscriber_id = :subscriber"
+        " LEFT JOIN returned r ON r.notice_id = n.id AND r.subscriber_id = :subscriber"
+        " WHERE n.session_id = :session_id AND n.rule = :rule AND n.generation = :generation",
+        {"subscriber": returned.subscriber_id, "session_id": session_id, "rule": rule, "generation": generation},
+    ).fetchone()
+    if row is None or (row["meaning"] and _GRAVITY[Meaning(row["meaning"])] >= _GRAVITY[returned.meaning]):
+        return False, None
+    values = (row["id"], returned.subscriber_id, returned.meaning, returned.said, at)
+    db.execute("INSERT OR REPLACE INTO returned VALUES (?, ?, ?, ?, ?)", values)
+    reason = _reason_to_block(db, returned, limit, since)
+    return True, _block(db, returned.subscriber_id, reason, at, "returned mail") if reason else None
+
+
+def _reason_to_block(db: sqlite3.Connection, returned: Returned, limit: int, since: int) -> str:
+    match returned.meaning:
+        case Meaning.HARD:
+            return f"there is no such mailbox: {returned.said}"
+        case Meaning.COMPLAINT:
+            return f"they complained: {returned.said}"
+        case Meaning.SOFT:
+            # What came back before a person restored them was forgiven.
+            count = db.execute(
+                "SELECT count(*) FROM returned r JOIN subscriber s ON s.id = r.subscriber_id"
+                " WHERE s.id = ? AND r.meaning = 'soft' AND r.at >= max(?, s.changed)",
+                (returned.subscriber_id, since),
+            ).fetchone()[0]
+            return f"{count} mails came back, the last one because: {returned.said}" if count >= limit else ""
+    return ""
+
+
+def _block(db: sqlite3.Connection, subscriber_id: int, reason: str, at: int, how: str) -> Subscriber | None:
+    """Whom it blocked; None where there was no mail to stop."""
+    known = _subscriber(db, subscriber_id)
+    if known is None or known.state is not State.CONFIRMED:
+        return None
+    return _set_state(db, subscriber_id, State.BLOCKED, at, how, reason)
+
+
 def _set_state(
     db: sqlite3.Connection, subscriber_id: int, state: State, at: int, how: str, reason: str = ""
 ) -> Subscriber | None:
@@ -693,14 +759,16 @@ def _leads(text: str | None) -> tuple[timedelta, ...] | None:
 
 def _deliveries(db: sqlite3.Connection, clause: str, *values: object) -> list[Delivery]:
     rows = db.execute(
-        "SELECT d.*, n.*, d.updated AS updated, coalesce(s.address, '') AS address FROM delivery d"
-        " JOIN notice n ON n.id = d.notice_id LEFT JOIN subscriber s ON s.id = d.subscriber_id " + clause,
+        "SELECT d.*, n.*, d.updated AS updated, coalesce(s.address, '') AS address, r.meaning, r.said FROM delivery d"
+        " JOIN notice n ON n.id = d.notice_id LEFT JOIN subscriber s ON s.id = d.subscriber_id"
+        " LEFT JOIN returned r ON r.notice_id = d.notice_id AND r.subscriber_id = d.subscriber_id " + clause,
         values,
     )
     return [
         Delivery(
             _notice(row), row["subscriber_id"], row["address"], DeliveryState(row["state"]), row["attempts"],
             _instant(row["at"]), _instant(row["updated"]), row["reply"],
+            Meaning(row["meaning"]) if row["meaning"] else None, row["said"] or "",
         )
         for row in rows
     ]  # fmt: skip
@@ -720,4 +788,5 @@ def _summary(db: sqlite3.Connection, now: int) -> Summary:
     errors = _deliveries(
         db, "WHERE d.state IN ('failed', 'ambiguous', 'expired', 'deferred') ORDER BY d.updated DESC LIMIT 5"
     )
-    return Summary(counted("delivery"), counted("subscriber"), overdue, errors)
+    blocked = _subscribers(db, "WHERE s.state = 'blocked' AND s.reason <> '' ORDER BY s.changed DESC LIMIT 5")
+    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked)
