@@ -220,6 +220,9 @@ class _Reader:
 
     def _room(self, record: Record, values: Mapping[str, str]) -> Room:
         room, _ = rows.room_of(values)
+        if place := rows.place_in(values):
+            told = f"a session has no place beside its online room: {place!r} was left out"
+            self._warn(told, "", record.line_of("room"))
         given = record.get("room")
         if not isinstance(given, Record):
             return room

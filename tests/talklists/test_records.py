@@ -122,7 +122,7 @@ def sessions(draw: st.DrawFn) -> Session:
             quiet=st.booleans(),
             uid=identifiers | st.just(""),
             revision=st.integers(0, 99),
-            created=st.none() | moments(zone),
+            created=st.none() | moments("UTC"),  # a local hour that is lived through twice equals no other (PEP 495)
         )
     )
 

@@ -240,6 +240,21 @@ def test_how_to_join_is_read_from_its_columns_or_from_a_place() -> None:
     assert place.room == Room("https://meeting.tencent.com/dm/p1q2HxwW3x4r", "329 744 341")
 
 
+@pytest.mark.parametrize(
+    ("said", "left_out"),
+    [
+        ("静园五院 204", "静园五院 204"),
+        ("Room 101, https://zoom.us/j/123", ""),
+        ("Online", ""),
+        ("腾讯会议 329 744 341", ""),
+    ],
+)
+def test_a_place_to_go_to_is_told_of_as_left_out(said: str, left_out: str) -> None:
+    reading = read(f'date\ttime\ttitle\tspeaker\troom\n2021-11-27\t9:30-11:30\tA\tAda Example\t"{said}"\n')
+    told = f"a session has no place beside its online room: {left_out!r} was left out"
+    assert [warning.message for warning in reading.warnings] == [told] * bool(left_out)
+
+
 def test_a_column_for_the_meeting_may_hold_its_number_or_be_told_of() -> None:
     assert only(read(row(腾讯会议="329 744 341"))).room == Room(meeting_id="329 744 341")
     reading = read(row(Link="javascript:alert(1)"))

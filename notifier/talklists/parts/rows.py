@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
@@ -17,6 +18,10 @@ STATUSES = {
     "tentative": Status.TENTATIVE, "tbc": Status.TENTATIVE, "待定": Status.TENTATIVE, "暂定": Status.TENTATIVE,
     "cancelled": Status.CANCELLED, "canceled": Status.CANCELLED, "取消": Status.CANCELLED, "已取消": Status.CANCELLED,
 }  # fmt: skip
+_ONLINE = re.compile(
+    r"(?:\W|online|virtual|remote|meeting|tencent|zoom|teams|voov|bilibili|线上|在线|网络|会议|腾讯|直播|哔哩哔哩|b站)*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class Sessions:
         if row.get("url") and not (room.url or room.meeting_id):
             # Not quoted: a passcode may stand beside it.
             self._warn(row, "the meeting link is no web link: not read", "write it like https://meeting.tencent.com/…")
+        if place := place_in(row.values):
+            self._warn(row, f"a session has no place beside its online room: {place!r} was left out")
         if not when.day:
             self._continue(row, when, room, livestream)
             return
@@ -222,6 +229,13 @@ def room_of(values: Mapping[str, str]) -> tuple[Room, Livestream]:
                   for name in ROOM_FIELDS if values.get(name)})  # fmt: skip
     stream = cells.link_in(values.get("livestream", ""))
     return cells.merged(own, told.room), Livestream(stream.url, stream.label) if stream != Link() else told.livestream
+
+
+def place_in(values: Mapping[str, str]) -> str:
+    """What a row's free `room` text says beside how to take part online, on one line."""
+    text = values.get("room", "")
+    place = " ".join(cells.joining_in(text).cut_from(text).split())
+    return "" if _ONLINE.fullmatch(place) else place
 
 
 def _address(text: str) -> str:
