@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from notifier import revisions
@@ -19,6 +20,11 @@ from notifier.talks import Seminar, Session
 CLOSED_DOOR = timedelta(minutes=5)  # a reminder that arrives later than this before the start only annoys
 URGENT = timedelta(minutes=30)  # a change this close to the start does not wait for further edits
 LOOK_BACK = timedelta(days=30)  # sessions longer past than this are settled for good
+HEAD_START = timedelta(hours=12)  # at most: a reminder that comes still earlier reminds of nothing
+
+
+Key = tuple[str, str, int]
+NONE: Mapping[Key, timedelta] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -60,6 +66,7 @@ class Notice:
 
     `rule` names what made it due (`announcement`, `reminder-1d`, `change-2`); `generation` counts the changes of
     schedule that people were told of. No subscriber ever gets two of the same (session, rule, generation).
+    `head_start` is how much earlier than its rule says it is due, so that the last one gets it in time, too.
     """
 
     session_id: str
@@ -70,11 +77,17 @@ class Notice:
     deadline: datetime
     lead: timedelta | None = None
     recipients: Recipients = Recipients()
+    head_start: timedelta = timedelta()
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """What makes it this notice and no other, for ever."""
         return self.session_id, self.rule, self.generation
+
+    @property
+    def ruled(self) -> datetime:
+        """When its rule alone makes it due."""
+        return self.due + self.head_start
 
 
 class Verdict(StrEnum):
@@ -137,14 +150,34 @@ class Facts:
     leads: frozenset[timedelta] = frozenset()
 
 
-def decide(seminar: Seminar, rules: Rules, facts: Facts, now: datetime) -> tuple[Decision, ...]:
+def decide(
+    seminar: Seminar, rules: Rules, facts: Facts, now: datetime, head_starts: Mapping[Key, timedelta] = NONE
+) -> tuple[Decision, ...]:
     """Every notice of every session that is not long past, with its verdict at `now`, soonest due first.
 
     Those to act on are the ones that are neither WAITING nor DONE. The same arguments give the same decisions.
+    `head_starts` are what `needed_head_starts` gave for reminders that take long.
     """
     current = (s for s in seminar.sessions if s.end > now - LOOK_BACK and s.start > facts.baseline)
-    decisions = [d for session in current for d in _of_session(session, rules, facts, now)]
+    decisions = [d for session in current for d in _of_session(session, rules, facts, now, head_starts)]
     return tuple(sorted(decisions, key=lambda d: (d.notice.due, d.notice.key)))
+
+
+def needed_head_starts(durations: Iterable[tuple[Notice, timedelta]]) -> dict[Key, timedelta]:
+    """How much earlier reminders must begin, each of which takes so long, if each is to be through by its deadline.
+
+    They share one mail server, which serves the soonest deadline first; so the last is planned first, and whatever
+    comes before it must be through when it has to begin. None begins more than HEAD_START early.
+    """
+    needed: dict[Key, timedelta] = {}
+    free_until = datetime.max.replace(tzinfo=UTC)
+    for notice, duration in sorted(durations, key=lambda pair: (pair[0].deadline, pair[0].key), reverse=True):
+        begins = min(notice.deadline, free_until) - duration
+        if duration:
+            free_until = begins
+        if notice.kind is Kind.REMINDER and begins < notice.ruled:
+            needed[notice.key] = min(notice.ruled - begins, HEAD_START)
+    return needed
 
 
 def next_due(decisions: Iterable[Decision], now: datetime) -> datetime | None:
@@ -170,10 +203,12 @@ def lateness_allowed(lead: timedelta) -> timedelta:
     return min(lead * 2 / 3, timedelta(hours=8))
 
 
-def _of_session(session: Session, rules: Rules, facts: Facts, now: datetime) -> Iterator[Decision]:
+def _of_session(
+    session: Session, rules: Rules, facts: Facts, now: datetime, head_starts: Mapping[Key, timedelta]
+) -> Iterator[Decision]:
     settled = facts.settled.get(session.id, ())
     generation = max((s.generation for s in settled), default=0)
-    scheduled = tuple(_scheduled(session, rules, facts, generation))
+    scheduled = tuple(_begun_early(n, head_starts) for n in _scheduled(session, rules, facts, generation))
     done = {(s.rule, s.generation): s for s in settled}
     change = _change(session, rules, facts, now)
     if change is not None and change.verdict is Verdict.OPEN:
@@ -220,6 +255,11 @@ def _scheduled(session: Session, rules: Rules, facts: Facts, generation: int) ->
         yield Notice(session.id, Kind.REMINDER, _reminder_rule(lead), generation, due, deadline, lead, chosen)
 
 
+def _begun_early(notice: Notice, head_starts: Mapping[Key, timedelta]) -> Notice:
+    head_start = head_starts.get(notice.key)
+    return notice if head_start is None else replace(notice, due=notice.due - head_start, head_start=head_start)
+
+
 def _reminder_rule(lead: timedelta) -> str:
     return f"reminder-{format_span(lead)}"
 
@@ -256,10 +296,10 @@ def _judge(
 
 def _judge_due(notice: Notice, session: Session, facts: Facts, now: datetime) -> Decision:
     created = session.created or facts.baseline
-    if notice.due < facts.baseline and created <= facts.baseline:
+    if notice.ruled < facts.baseline and created <= facts.baseline:
         return Decision(notice, Verdict.SKIPPED, "it was due before the daemon's first start")
     rule_since = facts.rules.get(notice.rule, facts.baseline)
-    if notice.due < rule_since and created < rule_since:
+    if notice.ruled < rule_since and created < rule_since:
         return Decision(notice, Verdict.SKIPPED, "its rule was added after it was due")
     if notice.kind is Kind.ANNOUNCEMENT and not _is_announceable(session):
         if now < notice.deadline:

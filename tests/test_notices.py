@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from samples import DAYS, HOURS, LONG_AGO, ROOM, START, TALKS, seminar, session
 
 from notifier.notices import (
+    HEAD_START,
     Decision,
     Facts,
     Kind,
+    Notice,
     Recipients,
     Rules,
     Settled,
@@ -16,6 +19,7 @@ from notifier.notices import (
     decide,
     is_stale,
     lateness_allowed,
+    needed_head_starts,
     next_due,
     rule_names,
 )
@@ -251,3 +255,56 @@ def test_a_mail_is_not_stale_after_an_immaterial_or_quiet_edit() -> None:
         session(), session(notice="", talks=(Talk("Another title", speakers=TALKS[0].speakers), TALKS[1]))
     )
     assert not is_stale(session(), session(START + HOURS, quiet=True))
+
+
+# Head starts ---------------------------------------------------------------------------------------------------------
+
+
+def waiting(now: datetime = START - 2 * DAYS) -> dict[str, Notice]:
+    return {d.notice.rule: d.notice for d in decide(seminar(), RULES, FACTS, now) if d.verdict is Verdict.WAITING}
+
+
+def test_a_reminder_that_is_through_in_time_begins_when_its_rule_says() -> None:
+    assert needed_head_starts([(n, 39 * MINUTES) for n in waiting().values()]) == {}
+
+
+def test_a_reminder_that_takes_long_begins_so_early_that_the_last_one_gets_it_in_time() -> None:
+    reminder = waiting()["reminder-1h"]
+    takes = 167 * MINUTES
+    head_starts = needed_head_starts([(reminder, takes)])
+    decision = next(d for d in decide(seminar(), RULES, FACTS, START - 2 * DAYS, head_starts) if d.notice.lead == HOURS)
+    assert decision.notice.due + takes == reminder.deadline
+    assert (decision.notice.ruled, decision.notice.deadline) == (reminder.due, reminder.deadline)
+
+
+def test_two_reminders_share_the_mail_server() -> None:
+    day, hour = waiting()["reminder-1d"], waiting()["reminder-1h"]
+    at_once = replace(day, deadline=hour.deadline - MINUTES, due=hour.due)
+    head_starts = needed_head_starts([(at_once, 60 * MINUTES), (hour, 60 * MINUTES)])
+    assert head_starts == {hour.key: 20 * MINUTES, at_once.key: 80 * MINUTES}
+
+
+def test_no_reminder_begins_more_than_half_a_day_early() -> None:
+    assert needed_head_starts([(waiting()["reminder-1h"], 5 * DAYS)]) == {("2021-11-27", "reminder-1h", 0): HEAD_START}
+
+
+def test_a_reminder_begun_early_is_not_due_again_when_its_rule_says_so() -> None:
+    early = {("2021-11-27", "reminder-1h", 0): 3 * HOURS}
+    settled = (opened("announcement", Kind.ANNOUNCEMENT), opened("reminder-1d"))
+    facts = Facts(LONG_AGO, settled={"2021-11-27": settled})
+    now = START - 4 * HOURS
+    (decision,) = [d for d in decide(seminar(), RULES, facts, now, early) if d.verdict is Verdict.OPEN]
+    assert decision.notice.rule == "reminder-1h"
+    facts = Facts(LONG_AGO, settled={"2021-11-27": (*settled, opened("reminder-1h", at=now))})
+    for head_starts in (early, {}):
+        for at in (now + MINUTES, START - HOURS, START - 59 * MINUTES):
+            assert Verdict.OPEN not in {d.verdict for d in decide(seminar(), RULES, facts, at, head_starts)}
+
+
+def test_a_head_start_does_not_make_a_reminder_older_than_the_daemon() -> None:
+    first_start = START - 2 * HOURS
+    facts = Facts(first_start)
+    sessions = session(created=first_start - DAYS, modified=first_start - DAYS)
+    early = {("2021-11-27", "reminder-1h", 0): 3 * HOURS}
+    opened_now = [d for d in decide(seminar(sessions), RULES, facts, first_start, early) if d.verdict is Verdict.OPEN]
+    assert [d.notice.rule for d in opened_now] == ["reminder-1h"]
