@@ -7,11 +7,9 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -287,133 +285,6 @@ async def test_a_body_that_does_not_come_is_not_waited_for(client, desk, monkeyp
 
     answered = await client.post(f"/unsubscribe/{ADA}", content=dripping())
     assert (answered.status_code, desk.subscribed) == (408, {ADA})
-
-
-# On the wire
-
-
-async def test_answers_are_dated_and_do_not_name_the_server(running):
-    answered = await exchange(running, b"GET /robots.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    head = answered.partition(b"\r\n\r\n")[0].decode().lower()
-    assert head.startswith("http/1.1 200 ok\r\ndate: ")
-    assert "server:" not in head
-
-
-async def test_head_and_304_have_no_body_on_the_wire(running):
-    etag = SNAPSHOT.documents["/calendar.ics"].etag.encode()
-    request = b"%s /calendar.ics HTTP/1.1\r\nHost: x\r\n%sConnection: close\r\n\r\n"
-    assert (await exchange(running, request % (b"HEAD", b""))).endswith(b"\r\n\r\n")
-    unchanged = await exchange(running, request % (b"GET", b"If-None-Match: " + etag + b"\r\n"))
-    assert unchanged.startswith(b"HTTP/1.1 304 ")
-    assert unchanged.endswith(b"\r\n\r\n")
-
-
-@pytest.mark.parametrize(
-    "request_head",
-    [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nBad Header\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01",
-    ],
-    ids=["no host", "two hosts", "two lengths", "no header", "TLS"],
-)
-async def test_what_is_no_proper_request_gets_a_400_and_the_end(running, request_head):
-    answered = await exchange(running, request_head)
-    assert answered.startswith(b"HTTP/1.1 400 ")
-    assert answered.count(b"HTTP/1.1 ") == 1
-
-
-async def test_http_1_0_needs_no_host(running):
-    assert (await exchange(running, b"GET /robots.txt HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
-
-
-async def test_a_long_head_is_refused(running):
-    head = b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * server.HEAD_LIMIT + b"\r\n\r\n"
-    assert (await exchange(running, head)).startswith(b"HTTP/1.1 431 ")
-
-
-async def test_a_head_without_end_is_cut_off(running):
-    with pytest.raises(ConnectionError):
-        await exchange(running, b"GET / HTTP/1.1\r\nX: " + b"x" * (server.UNFINISHED_LIMIT * 4))
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX-Half",
-        b"POST /unsubscribe/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx",
-    ],
-    ids=["silence", "half a head", "half a body"],
-)
-async def test_a_request_must_be_here_in_time(running, monkeypatch, sent):
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.05)
-    with suppress(ConnectionError):
-        assert await exchange(running, sent) == b""
-
-
-async def test_a_later_request_of_a_connection_must_be_here_in_time_too(running, monkeypatch):
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.05)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
-    writer.write(b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
-    writer.write(b"GET / HTTP/1.1\r\nHos")
-    with suppress(ConnectionError):
-        await asyncio.wait_for(reader.read(), server.KEEP_ALIVE_SECONDS - 1)
-    writer.close()
-
-
-async def test_an_answer_may_take_longer_than_a_request(running, desk, monkeypatch):
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.05)
-
-    async def slowly(token: str) -> None:
-        await asyncio.sleep(0.2)
-
-    desk.unsubscribe = slowly
-    async with httpx.AsyncClient() as client:
-        assert (await client.post(f"http://{running.addresses[0]}/unsubscribe/{ADA}")).status_code == 200
-
-
-async def test_a_lost_connection_leaves_no_timer_behind(running):
-    for sent in (b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HT"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
-        writer.write(sent)
-        await (reader.readline() if sent.endswith(b"\r\n") else asyncio.sleep(0.05))
-        (connection,) = running._uvicorn.server_state.connections
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()  # with this linger the other side sees an error, not an end
-        await until(lambda: not running._uvicorn.server_state.connections)
-        assert (connection._deadline, connection.timeout_keep_alive_task) == (None, None)
-
-
-async def test_who_leaves_in_the_middle_of_a_request_is_no_failure(running, desk, caplog):
-    _, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
-    writer.write(b"POST /unsubscribe/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
-    await asyncio.sleep(0.05)
-    writer.close()
-    await until(lambda: not running._uvicorn.server_state.tasks)
-    assert caplog.text == ""
-
-
-async def test_pipelined_requests_are_answered_in_order(running):
-    request = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
-    sent = (
-        request % (b"/robots.txt", b"")
-        + request % (b"/nothing", b"")
-        + request % (b"/healthz", b"Connection: close\r\n")
-    )
-    answered = await exchange(running, sent)
-    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"200", b"404", b"200"]
-
-
-async def test_an_offer_to_speak_http_2_is_passed_over(running):
-    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
-    writer.write(b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n" + upgrade + b"\r\n")
-    assert (await asyncio.wait_for(reader.readline(), 5)) == b"HTTP/1.1 200 OK\r\n"
-    writer.close()
 
 
 # Starting and stopping

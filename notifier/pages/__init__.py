@@ -1,12 +1,13 @@
 """All that is published: rendered once into a `Snapshot` at every change, and every answer is read from it."""
 
-from notifier.pages.answers import Response, answer, page
+from notifier.pages.answers import HEARD, Response, answer, page
 from notifier.pages.documents import Changes, Document, Headers, Site
 from notifier.pages.press import Templates
 from notifier.pages.snapshots import DIALOGUES, PAST, PROBLEMS, UPCOMING, Shown, Snapshot, build
 
 __all__ = [
     "DIALOGUES",
+    "HEARD",
     "PAST",
     "PROBLEMS",
     "UPCOMING",

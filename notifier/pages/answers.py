@@ -13,6 +13,9 @@ from notifier.pages.documents import IDENTITY, SAFE, Document, Headers, spoken
 from notifier.pages.snapshots import PROBLEMS, Snapshot
 from notifier.templates import LANGUAGES
 
+# The headers that an answer depends on; no other one is even handed in.
+HEARD = ("accept-encoding", "accept-language", "if-none-match", "if-modified-since")
+
 # Thunderbird looks here for CalDAV with PROPFIND before it takes a feed, and gives up only at a plain refusal.
 _CALDAV = "/.well-known/caldav"
 _READS = "GET, HEAD, OPTIONS"

@@ -1,0 +1,294 @@
+"""HTTP/1.1 on one connection: uvicorn's, with the times and limits that it lacks, and with what is ready given at once.
+
+An answer that was given before and would be the same again lies on a `Shelf`. It goes out from within the parser,
+without a task and without ASGI; that takes a third of the time. Whatever is not quite so plain (a body, an answer
+still on its way, a reader who does not read) is uvicorn's and the application's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import partial
+from http import HTTPStatus
+from time import time
+from typing import Any, Protocol
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from notifier.pages import HEARD, Response
+
+HEAD_LIMIT = 16 * 1024
+HEADERS_LIMIT = 100
+MESSAGE_LIMIT = 1024 * 1024  # sixty times the longest body that is read; the rest is a flood
+REQUEST_SECONDS = 12.0  # after the body's time, so that who sends a slow one is told of it first
+KEEP_ALIVE_SECONDS = 5
+STALL_SECONDS = 60.0  # like nginx's send_timeout: a phone in a tunnel comes back, a stalled reader does not
+LOOK_SECONDS = 5.0
+SHELF_ANSWERS, SHELF_QUESTION = 1024, 1024  # entries, and bytes of one question
+FIRST_BYTES, CHUNK_BYTES = 64 * 1024, 256 * 1024  # what is copied to go out with the head, and what may lie unread
+
+_HEARD = tuple(name.encode() for name in HEARD)
+# Headers that ask for more than a ready answer.
+_UNREADY = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+
+Question = tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer as it goes out: status line, then the date, then the rest of the head, then the body."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+
+class Shelf:
+    """Answers of one snapshot by what was asked, as bytes; the most that it holds is a few megabytes beside bodies."""
+
+    def __init__(self) -> None:
+        self._ready: dict[Question, Ready] = {}
+
+    def find(self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Ready | None:
+        """The answer to this request, when it is one that needs nothing but an answer."""
+        question = _question(method, target, headers)
+        return self._ready.get(question) if question else None
+
+    def put(self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]], response: Response) -> None:
+        """Keeps the answer for the next one who asks the same."""
+        question = _question(method, target, headers)
+        if question is None or sum(map(len, filter(None, question))) > SHELF_QUESTION:
+            return
+        if len(self._ready) >= SHELF_ANSWERS:
+            self._ready.clear()  # the few that calendar programs ask for are back at once
+        lines = (f"{name.lower()}: {value}\r\n" for name, value in response.headers)
+        head = "".join((*lines, "\r\n")).encode("latin-1")
+        self._ready[question] = Ready(response.status, head, response.body)
+
+
+def _question(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Question | None:
+    """All of a request that its answer depends on, or None when it asks for more or is no proper one."""
+    heard: dict[bytes, bytes] = {}
+    hosts = 0
+    for name, value in headers:
+        if name in _HEARD:
+            if name in heard:
+                return None
+            heard[name] = value
+        elif name == b"host":
+            hosts += 1
+        elif name in _UNREADY:
+            return None
+    return (method, target, *map(heard.get, _HEARD)) if hosts == 1 else None
+
+
+class House(Protocol):
+    """What a connection is told by the server that it belongs to: the shelf of now, and a count of answers."""
+
+    shelf: Shelf
+    answered: Counter[int]
+
+
+@dataclass
+class _Unfinished:
+    """Stands where uvicorn keeps its current answer, while one of ours waits for its reader."""
+
+    response_complete: bool = False
+    disconnected: bool = False
+    keep_alive: bool = True
+    more_body: bool = False
+    body: bytearray = field(default_factory=bytearray)
+    message_event: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def protocol(house: House) -> Callable[..., asyncio.Protocol]:
+    """What uvicorn makes each connection to this house from."""
+    return partial(_Connection, house)
+
+
+class _Connection(HttpToolsProtocol):
+    """One connection. What it takes for granted of uvicorn is told apart in `tests/test_connections.py`."""
+
+    def __init__(self, house: House, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._house = house
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when what is on its way must be here
+        self._is_idle = True
+        self._message_size = 0  # of what has come since the last complete message
+        self._has_head = True
+        self._ended = 0  # complete messages
+        self._chunk_size = 0
+        self._is_given = False
+        self._rest = memoryview(b"")  # of a ready answer
+        self._unfinished = _Unfinished()
+        self._unsent = 0
+        self._moved = 0.0
+
+    # --- what comes in ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._moved = self.loop.time()
+        self._due = self._moved + REQUEST_SECONDS
+        self._look_in(REQUEST_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._rest = memoryview(b"")
+        # uvicorn forgets this timer after an error, and it keeps the whole connection alive.
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_idle or self._due is None:
+            self._is_idle = False
+            self._due = self.loop.time() + REQUEST_SECONDS
+        self._chunk_size = len(data)
+        ended = self._ended
+        super().data_received(data)
+        # What stands behind the end of another message is a part of this chunk that nobody counts.
+        self._message_size = self._message_size + len(data) if self._ended == ended else 0
+        if self._message_size > HEAD_LIMIT and not self._has_head:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._message_size > MESSAGE_LIMIT:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        # What uvicorn prepares for its application here, `_pass_on` has it prepare where one is asked.
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._has_head = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:  # trailers say nothing that is read here
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._has_head = True
+        ready = self._find()
+        self._is_given = ready is not None
+        if ready:
+            self._give(ready)
+        else:
+            self._pass_on()
+
+    def on_message_complete(self) -> None:
+        self._ended += 1
+        if self._is_given:
+            self._is_idle, self._due = True, self.loop.time() + KEEP_ALIVE_SECONDS
+        else:
+            self._due = None
+            super().on_message_complete()
+
+    def _pass_on(self) -> None:
+        """Has uvicorn do what it would have done with this request."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.headers += headers
+        self.url = url if url.startswith(b"/") else _origin_form(url)
+        self.expect_100_continue = expects
+        # uvicorn would note the date once a second, and its own name beside it, for ever.
+        self.server_state.default_headers = [(b"date", _date())]
+        super().on_headers_complete()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Says why and ends, unless another answer is on its way, into which it would fall."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            told = status.phrase.encode()
+            head = b"date: %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + head % (_date(), len(told)) + told)
+            self.transport.close()
+
+    # --- what is ready ---
+
+    def _find(self) -> Ready | None:
+        """What can be given now, if nothing else is on its way and the head is a small one that came in one piece."""
+        is_plain = (
+            self._chunk_size <= HEAD_LIMIT
+            and self._message_size == 0
+            and len(self.headers) <= HEADERS_LIMIT
+            and not self.flow.write_paused
+            and (self.cycle is None or self.cycle.response_complete)
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.transport.is_closing()
+        )
+        return self._house.shelf.find(self.parser.get_method(), self.url, self.headers) if is_plain else None
+
+    def _give(self, ready: Ready) -> None:
+        self._house.answered[ready.status] += 1
+        first = ready.body if len(ready.body) <= FIRST_BYTES else ready.body[:FIRST_BYTES]
+        self.transport.write(b"".join((STATUS_LINE[ready.status], b"date: ", _date(), b"\r\n", ready.head, first)))
+        if len(first) < len(ready.body):
+            self._rest = memoryview(ready.body)[FIRST_BYTES:]
+            self._push()
+            if self._rest:
+                # What comes next has to wait, as behind any answer of uvicorn's that is not complete.
+                self.cycle = self._unfinished = _Unfinished()  # type: ignore[assignment]
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._rest:
+            self._push()
+            if not self._rest:
+                self._unfinished.response_complete = True
+                if not self._unfinished.keep_alive:
+                    self.transport.close()
+                self.on_response_complete()
+
+    def _push(self) -> None:
+        while self._rest and not self.flow.write_paused:
+            self.transport.write(self._rest[:CHUNK_BYTES])
+            self._rest = self._rest[CHUNK_BYTES:]
+
+    # --- what does not come, or does not go ---
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Ends the connection when the other side is too slow to send, or to read; else looks again later."""
+        now = self.loop.time()
+        unsent = self.transport.get_write_buffer_size() + len(self._rest)
+        if unsent != self._unsent:
+            self._unsent, self._moved = unsent, now
+        is_late = self._due is not None and now >= self._due and not unsent and not self.flow.read_paused
+        if is_late or (unsent and now - self._moved >= STALL_SECONDS):
+            self.transport.abort()
+            return
+        wait = self._due - now if self._due is not None and self._due > now else LOOK_SECONDS
+        self._look_in(min(wait, LOOK_SECONDS))
+
+
+def _origin_form(target: bytes) -> bytes:
+    """The path and query of a target in absolute form, and "/" for the server as a whole (RFC 9112 section 3.2)."""
+    if target == b"*":
+        return b"/"
+    try:
+        parsed = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return target  # which uvicorn refuses
+    return (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
+
+
+_dated = (0, b"")
+
+
+def _date() -> bytes:
+    """The time of now as a header says it, made once a second."""
+    global _dated
+    second = int(time())
+    if _dated[0] != second:
+        _dated = second, formatdate(second, usegmt=True).encode()
+    return _dated[1]
