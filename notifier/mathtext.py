@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_letters
 
@@ -62,6 +63,18 @@ def plain_math(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def parted(text: str) -> Iterator[tuple[str, str]]:
+    r"""The text in its parts, in order: its words as ("", words), a formula's TeX as ("inline" or "display", TeX)."""
+    end = 0
+    for found in _FORMULA.finditer(text):
+        if _is_price(found):
+            continue
+        yield "", text[end : found.start()]
+        yield "display" if found.lastgroup in ("display", "square") else "inline", found[found.lastgroup or 0]
+        end = found.end()
+    yield "", text[end:]
+
+
 @dataclass(frozen=True, slots=True)
 class _Tables:
     symbols: dict[str, str]
@@ -83,10 +96,12 @@ def _tables() -> _Tables:
 
 
 def _formula_or_prices(found: re.Match[str]) -> str:
-    tex = found[found.lastgroup or 0]
-    if found.lastgroup == "inline" and " " in tex and not _OPERATION.search(tex):
-        return found[0]
-    return _formula(tex)
+    return found[0] if _is_price(found) else _formula(found[found.lastgroup or 0])
+
+
+def _is_price(found: re.Match[str]) -> bool:
+    """Whether the dollars stand for money: several words between them, and nothing of a formula."""
+    return found.lastgroup == "inline" and " " in found["inline"] and not _OPERATION.search(found["inline"])
 
 
 def _bare_command(found: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import brotli
@@ -137,7 +138,20 @@ def test_the_json_is_the_export_of_the_public_seminar():
 
 
 def test_robots_may_read_the_feed_and_are_kept_from_the_signed_links():
-    assert get("/robots.txt").body == b"User-agent: *\nDisallow: /unsubscribe/\n"
+    assert get("/robots.txt").body.decode().splitlines() == [
+        "User-agent: *",
+        "Disallow: /confirm/",
+        "Disallow: /preferences/",
+        "Disallow: /unsubscribe/",
+        "Sitemap: https://seminar.example.org/sitemap.xml",
+    ]
+
+
+def test_search_engines_find_every_page_and_no_dialogue():
+    sitemap = ElementTree.fromstring(get("/sitemap.xml").body)
+    paths = [(loc.text or "").removeprefix(SITE.base_url) for loc in sitemap.iter() if loc.tag.endswith("}loc")]
+    assert paths == ["/", "/history", "/subscribe", *(f"/sessions/{one.id}" for one in SEMINAR.sessions)]
+    assert {get(path).status for path in paths} == {200}
 
 
 def test_what_is_not_for_the_public_is_on_no_public_surface():
@@ -194,7 +208,9 @@ def test_the_landing_page_speaks_chinese():
     ("now", "said"),
     [
         (at(26, 0, 0), "Next session · tomorrow"),
-        (at(27, 9, 29), "Next session · today"),
+        (at(27, 8, 59), "Next session · today"),
+        (at(27, 9, 0), "Starting soon"),
+        (at(27, 9, 29), "Starting soon"),
         (at(27, 9, 30), "On now"),
         (at(27, 11, 29), "On now"),
         (at(27, 11, 30), "Next session · in 14 days To be confirmed"),
@@ -246,7 +262,6 @@ def test_a_cancelled_session_is_listed_and_never_the_next():
 def test_without_a_session_to_come_the_page_says_so_and_still_offers_the_feed():
     page = landing(built(replace(SEMINAR, sessions=())))
     assert words(page, "h1") == ["No session is planned yet"]
-    assert words(page, "code") == ["https://seminar.example.org/joint-seminar.ics"]
     assert page.select_one("[href^='webcal:']")["href"] == "webcal://seminar.example.org/joint-seminar.ics"
 
 
@@ -271,7 +286,7 @@ def test_texts_of_the_talk_list_cannot_become_markup():
     evil = '"><script>alert(1)</script>'
     talk = Talk(evil, speakers=(Speaker(evil, (evil,)),), abstract=evil, slides=Link("https://example.org/", evil))
     page = landing(built(replace(SEMINAR, sessions=(replace(NEXT, talks=(talk,), notice=evil),), name=evil)))
-    assert page.find_all("script") == []
+    assert [script.get("type") for script in page.find_all("script")] == [None, "application/ld+json"]
     assert words(page, "article h2") == [evil]
 
 
@@ -287,9 +302,12 @@ def test_only_web_addresses_become_links(url):
 def test_pages_hold_nothing_that_the_policy_forbids():
     for (name, language), document in SNAPSHOT.pages.items():
         page = BeautifulSoup(document.body, "html.parser")
-        assert page.select("script, style, [style], iframe, object") == [], (name, language)
+        assert page.select("style, [style], iframe, object") == [], (name, language)
+        assert all(script.get("src") or script["type"] == "application/ld+json" for script in page.select("script"))
         assert not any(attribute.startswith("on") for tag in page.find_all() for attribute in tag.attrs)
-        assert "default-src 'none'" in dict(document.headers)["Content-Security-Policy"]
+        policy = dict(document.headers)["Content-Security-Policy"].split("; ")
+        assert policy[0] == "default-src 'none'"
+        assert policy[-1] == ("frame-ancestors *" if name == "/embed" else "frame-ancestors 'none'")
 
 
 def test_every_link_to_this_site_leads_somewhere():
@@ -306,7 +324,9 @@ def test_every_link_to_this_site_leads_somewhere():
 def test_pages_of_a_site_in_a_folder_link_into_that_folder():
     page = landing(built(site=replace(SITE, base_url="https://example.org/seminar/")))
     assert page.select_one("link[rel=stylesheet]")["href"].startswith("/seminar/style-")
-    assert words(page, "code") == ["https://example.org/seminar/joint-seminar.ics"]
+    links = [link["href"] for link in page.select("[href]") if link["href"].startswith("/")]
+    assert all(link.startswith("/seminar/") for link in links)
+    assert page.select_one("[href^='webcal:']")["href"] == "webcal://example.org/seminar/joint-seminar.ics"
 
 
 def test_assets_are_named_by_their_bytes_and_kept_for_ever():
@@ -562,8 +582,8 @@ def test_what_has_not_changed_is_compressed_once():
     after = built(replace(SEMINAR, sessions=(PAST, replace(NEXT, notice="Bring tea."), LATER)), previous=SNAPSHOT)
     same = {key for key, document in after.ready.items() if document is SNAPSHOT.ready[key]}
     assert set(SNAPSHOT.ready) - same == {
-        "/?lang=en", "/?lang=zh", "/calendar.ics", "/joint-seminar.ics", "/talks.json",
-        "/sessions/2021-11-27?lang=en", "/sessions/2021-11-27?lang=zh",
+        "/?lang=en", "/?lang=zh", "/embed?lang=en", "/embed?lang=zh", "/calendar.ics", "/joint-seminar.ics",
+        "/talks.json", "/sessions/2021-11-27?lang=en", "/sessions/2021-11-27?lang=zh",
     }  # fmt: skip
 
 
@@ -647,7 +667,8 @@ def test_an_edit_moves_last_modified_of_what_it_changed_and_of_nothing_else():
     after = built(edited, now=at(25), previous=SNAPSHOT)
     changed = {key for key, (_, moved) in after.modified.items() if moved == at(25)}
     assert changed == {
-        "/?lang=en", "/?lang=zh", "/calendar.ics", "/joint-seminar.ics", "/sessions/2021-11-27.ics", "/talks.json",
+        "/?lang=en", "/?lang=zh", "/embed?lang=en", "/embed?lang=zh", "/calendar.ics", "/joint-seminar.ics",
+        "/sessions/2021-11-27.ics", "/talks.json",
         "/calendar.ics?",
         "/sessions/2021-11-27?lang=en", "/sessions/2021-11-27?lang=zh",
     }  # fmt: skip
@@ -698,7 +719,8 @@ def test_a_changed_site_or_series_renders_every_session_anew():
     ("now", "until"),
     [
         (NOW, at(25, 0, 0)),
-        (at(27, 0, 0), at(27, 9, 30)),
+        (at(27, 0, 0), at(27, 9, 0)),
+        (at(27, 9, 0), at(27, 9, 30)),
         (at(27, 9, 30), at(27, 11, 30)),
         (at(27, 11, 30), at(28, 0, 0)),
     ],

@@ -3,7 +3,8 @@
 from notifier.pages.answers import HEARD, Response, answer, page
 from notifier.pages.documents import Changes, Document, Headers, Site
 from notifier.pages.press import Templates
-from notifier.pages.snapshots import DIALOGUES, PAST, PROBLEMS, UPCOMING, Shown, Snapshot, build
+from notifier.pages.shown import Shown
+from notifier.pages.snapshots import DIALOGUES, PAST, PROBLEMS, UPCOMING, Snapshot, build
 
 __all__ = [
     "DIALOGUES",

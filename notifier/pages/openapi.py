@@ -190,10 +190,24 @@ def _calendars(seminar: Seminar) -> Schema:
 _PROGRAMS = {
     "/talks.json": {"get": _get("All sessions and talks.", {"application/json": {"schema": _of("Talks")}})},
     "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
+    "/sitemap.xml": {"get": _get("What search engines are to find.", {"application/xml": {"schema": _TEXT}})},
     "/robots.txt": {"get": _get("What robots may read.", {"text/plain": {"schema": _TEXT}})},
 }
 _PAGES = {
     "/": {"get": _get("The landing page; also at /zh/ and /en/.", _HTML, _LANGUAGE)},
+    "/history": {
+        "get": _get(
+            "Past sessions, or those in which words stand; also below /zh/ and /en/.",
+            _HTML,
+            _query("q", "Words that must all stand in a session.", type="string"),
+            _query("year", "Only the sessions of this year.", type="string", pattern="^[0-9]{1,4}$"),
+            _LANGUAGE,
+        )
+    },
+    "/subscribe": {"get": _get("How to subscribe in every calendar; also below /zh/ and /en/.", _HTML, _LANGUAGE)},
+    "/embed": {
+        "get": _get("The next session, for a frame in other pages; also below /zh/ and /en/.", _HTML, _LANGUAGE)
+    },
     "/sessions/{id}": {"get": _get("The page of one session; also below /zh/ and /en/.", _HTML, _SESSION, _LANGUAGE)},
 }
 

@@ -12,10 +12,14 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+import segno
 from babel import dates
+from markupsafe import Markup
 
 from notifier import __version__, feed, moments
 from notifier.errors import TemplateError
+from notifier.mathtext import plain_math
+from notifier.pages import deeplinks
 from notifier.pages.documents import (
     FOR_EVER,
     HTML,
@@ -29,15 +33,22 @@ from notifier.pages.documents import (
     digest,
     filed,
 )
+from notifier.pages.formulas import with_formulas
 from notifier.talks import Audience, Seminar, Session
 from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
 
 # A page's language → the CLDR locale of its dates and lists; British times have no AM and PM to misread.
 _LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en_GB"})
 
+_ASSETS = (
+    ("style", "css", "text/css; charset=utf-8"),
+    ("script", "js", "text/javascript; charset=utf-8"),
+    ("icon", "svg", "image/svg+xml"),
+)
+
 
 class Templates(TemplateFolder):
-    """The files of `pages/`: templates, style sheet and icon.
+    """The files of `pages/`: templates, style sheet, script and icon.
 
     Raises:
         TemplateError: a template or catalogue does not compile; every one that does not.
@@ -50,12 +61,19 @@ class Templates(TemplateFolder):
 
 
 def _filters(language: str) -> Filters:
-    """How templates write instants (in the zone that they are in) and paths, beside what all do."""
+    """How templates write instants (in the zone that they are in), texts and links, beside what all do."""
     locale = _LOCALES[language]
     return {
         **common_filters(locale),
         "day": partial(dates.format_date, format="full", locale=locale),
         "short_day": lambda at: dates.format_skeleton("yMMMEd", at, locale=locale),
+        "weekday": lambda at: dates.format_date(at, "EEE", locale=locale),
+        "month": lambda at: dates.format_date(at, "LLL", locale=locale),
+        "initial": lambda at: dates.format_date(at, "LLLLL", locale=locale),
+        "math": with_formulas,
+        "plain": plain_math,
+        "player": deeplinks.player,
+        "meeting_app": deeplinks.meeting_app,
         "city": lambda at: moments.clock(at, at, str(at.tzinfo), language, home=str(at.tzinfo)).city,
         "offset": moments.offset,
         "path": lambda text: quote(text, safe=""),
@@ -72,11 +90,14 @@ class Press:
         self.digest = digest(__version__, repr(site), repr(self.head), *chain(*sorted(templates.texts.items())))
         assets = list(self._assets())
         self.assets = {path: document for _, path, document in assets}
+        self._feed_url = f"{site.base_url}/{quote(seminar.id)}.ics"
         self._frame = {
             "seminar": self.head,
             "site": site,
             "zone": ZoneInfo(seminar.timezone),
             "mailed": {name for name, audience in site.levels.items() if audience > Audience.PUBLIC},
+            "feed_url": self._feed_url,
+            "qr": _qr(f"{site.base_url}/subscribe"),
             **{stem: path for stem, path, _ in assets},
         }
 
@@ -90,11 +111,24 @@ class Press:
             body, media_type, etag, cache_control=cache_control, headers=headers, may_compress=self.site.compress
         )
 
-    def page(self, template: str, language: str, cache_control: str = "no-store", **values: Any) -> Document:
+    def page(
+        self,
+        template: str,
+        language: str,
+        cache_control: str = "no-store",
+        headers: Headers = SAFE_PAGE,
+        **values: Any,
+    ) -> Document:
         """The page in one language. Raises TemplateError."""
-        html = self._templates.render(f"pages/{template}.html", language, {**self._frame, **values})
-        headers = (("Content-Language", LANGUAGES[language]), *SAFE, *SAFE_PAGE)
-        return self.document(html, HTML, cache_control=cache_control, headers=headers)
+        html = self.fragment(template, language, **values)
+        about = (("Content-Language", LANGUAGES[language]), *SAFE, *headers)
+        return self.document(html, HTML, cache_control=cache_control, headers=about)
+
+    def fragment(self, template: str, language: str, **values: Any) -> Markup:
+        """What the template makes in one language, for a page or to stand in one. Raises TemplateError."""
+        links = deeplinks.for_feed(self._feed_url, self.head.name_in(language))
+        values = {**self._frame, "clients": links, **values}
+        return Markup(self._templates.render(f"pages/{template}.html", language, values))  # noqa: S704 - it escapes
 
     def event(self, session: Session) -> Document:
         """The session as a calendar file."""
@@ -106,7 +140,7 @@ class Press:
 
     def _assets(self) -> Iterator[tuple[str, str, Document]]:
         """What pages refer to by names that change with the bytes, so that caches may keep it for ever."""
-        for stem, suffix, media_type in (("style", "css", "text/css; charset=utf-8"), ("icon", "svg", "image/svg+xml")):
+        for stem, suffix, media_type in _ASSETS:
             text = self._templates.text(f"pages/{stem}.{suffix}")
             path = f"/{stem}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.{suffix}"
             yield stem, path, self.document(text, media_type, cache_control=FOR_EVER, headers=SAFE[:1])
@@ -115,3 +149,8 @@ class Press:
 def head_of(seminar: Seminar) -> Seminar:
     """The seminar without its sessions: what all documents have in common."""
     return replace(seminar, sessions=())
+
+
+def _qr(text: str) -> Markup:
+    """The text as a picture for the cameras of telephones: dark on light in every scheme, since many see no other."""
+    return Markup(segno.make(text, micro=False).svg_inline(border=3, svgclass="qr", lineclass=None, omitsize=True))  # noqa: S704

@@ -1,26 +1,28 @@
 """A stamped `Seminar` → a `Snapshot`: all that is published of it at one time.
 
-Only what is of one session alone is rendered when it is first asked for, and kept from then on.
+Only what is of one session or one past year alone is rendered when it is first asked for, and kept from then on.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
-from functools import cached_property
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from notifier import __version__, feed, talks
 from notifier.pages import feeds, openapi
+from notifier.pages.archive import HISTORY, Archive, Page, archive
 from notifier.pages.documents import (
     MINUTES,
     SAFE,
+    SAFE_EMBEDDED,
     Changes,
     Document,
     History,
@@ -30,8 +32,11 @@ from notifier.pages.documents import (
     spoken,
 )
 from notifier.pages.feeds import Choice, Feeds
+from notifier.pages.phases import phase, turns
 from notifier.pages.press import Press, Templates, head_of
-from notifier.talks import Audience, Seminar, Session
+from notifier.pages.shown import SESSIONS, Place, Shown, event_path, page_path, show
+from notifier.pages.strips import Strip, strip
+from notifier.talks import Seminar, Session
 from notifier.templates import LANGUAGES
 
 UPCOMING, PAST = 12, 6  # sessions listed on the landing page; the feed has the others
@@ -51,42 +56,7 @@ PROBLEMS = MappingProxyType(
     }
 )
 
-_SESSIONS = "/sessions/"
 _CHOICES = "/calendar.ics?"  # the key under which all that can be chosen of the feed is dated
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One session as the public may see it, with all that is rendered of it alone. `source` has what is hidden.
-
-    Its documents are rendered when they are first asked for, since of hundreds of past sessions hardly any is.
-    `modified` is known before that: by their keys, what they are rendered from as a tag, and since when it is so.
-    """
-
-    source: Session
-    is_over: bool
-    session: Session
-    listed: str
-    modified: Changes
-    press: Press
-
-    @cached_property
-    def event(self) -> Document:
-        """The calendar file."""
-        _, since = self.modified[_event_path(self.session)]
-        return self.press.event(self.session).since(since)
-
-    @cached_property
-    def pages(self) -> Mapping[str, Document]:
-        """The page by language. Raises TemplateError."""
-        path = _page_path(self.session)
-        about = {"path": quote(path), "session": self.session, "is_over": self.is_over}
-        return {
-            language: self.press.page("session", language, MINUTES, **about).since(
-                self.modified[key_of(path, language)][1]
-            )
-            for language in LANGUAGES
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +71,7 @@ class Snapshot:
     documents: Mapping[str, Document]
     pages: Mapping[tuple[str, str], Document]
     shown: Mapping[str, Shown]
+    archive: Archive
     seminar: Seminar
     site: Site
     until: datetime
@@ -112,16 +83,20 @@ class Snapshot:
     def keyed(self) -> dict[str, Document]:
         """Every document under one text: its path, or its page's name and language. Renders all of them."""
         sessions = self.shown.values()
-        events = {_event_path(one.session): one.event for one in sessions}
-        about = {key_of(_page_path(one.session), lang): page for one in sessions for lang, page in one.pages.items()}
-        return {**events, **about, **self.ready}
+        events = {event_path(one.session): one.event for one in sessions}
+        about = {key_of(page_path(one.session), lang): page for one in sessions for lang, page in one.pages.items()}
+        years = {
+            key_of(path, lang): page for path, one in self.archive.pages.items() for lang, page in one.pages.items()
+        }
+        return {**events, **about, **years, **self.ready}
 
     @property
     def modified(self) -> dict[str, tuple[str, datetime]]:
         """Each document's tag and time of change: facts to be stored, and handed to the next `build`."""
         ready = {key: (document.etag, document.modified) for key, document in self.ready.items()}
         ready[_CHOICES] = self.chosen
-        return {**ready, **{key: change for one in self.shown.values() for key, change in one.modified.items()}}
+        late: tuple[Shown | Page, ...] = (*self.shown.values(), *self.archive.pages.values())
+        return {**ready, **{key: change for one in late for key, change in one.modified.items()}}
 
     @property
     def ready(self) -> dict[str, Document]:
@@ -134,7 +109,7 @@ class Snapshot:
         Raises TemplateError.
         """
         own, path = spoken(path)
-        name = path.removeprefix(_SESSIONS) if path.startswith(_SESSIONS) else ""
+        name = path.removeprefix(SESSIONS) if path.startswith(SESSIONS) else ""
         if name.endswith(".ics") and (one := self.shown.get(name.removesuffix(".ics"))):
             choice = feeds.read(query, own)
             return one.event if choice == Choice() else self.feeds.find(choice, one.session.id)
@@ -142,7 +117,7 @@ class Snapshot:
             return one.pages[language]
         if path in self._calendars and (choice := feeds.read(query, own)) != Choice():
             return self.feeds.find(choice)
-        found = self.pages.get((path, language))
+        found = self.archive.find(path, query, language) or self.pages.get((path, language))
         return found if found or own else self.documents.get(path)
 
     @property
@@ -167,26 +142,27 @@ def build(
     Raises:
         TemplateError: a page cannot be rendered.
     """
-    press, known = Press(seminar, templates, site), dict[str, Shown]()
+    press, known, known_past = Press(seminar, templates, site), dict[str, Shown](), None
     if previous and previous.press.basis == press.basis:
-        press, known = previous.press, dict(previous.shown)
+        press, known, known_past = previous.press, dict(previous.shown), previous.archive
     history = History(now, {**modified, **(previous.modified if previous else {})}, previous.ready if previous else {})
-    shown = {one.id: _shown(one, known.get(one.id), press, history, now) for one in seminar.sessions}
-    public = replace(seminar, sessions=tuple(one.session for one in shown.values()))
-    schedule = _schedule(public, site, now)
-    whole = {**dict(_whole(public, shown, site, now, press)), **press.assets}
+    places = _places(seminar, now)
+    seen = {one.id: show(one, places[one.id], known.get(one.id), press, history) for one in seminar.sessions}
+    public = replace(seminar, sessions=tuple(one.session for one in seen.values()))
+    schedule = _schedule(public, seen, now)
+    past = archive(tuple(seen.values()), public.next_session(now), press, history, now, known_past)
+    whole = {**dict(_whole(public, seen, site, now, press)), **press.assets}
     basis = digest(press.digest, whole["/talks.json"].etag)
     chosen = basis, history.since(_CHOICES, basis)
-    # Rendered now, so that a template that fails on sessions at all fails here, where the old snapshot stays.
-    about = {
-        (_page_path(session), language): page
-        for session in filter(None, (schedule["coming"], *schedule["upcoming"], *schedule["past"]))
-        for language, page in shown[session.id].pages.items()
-    }
+    # Rendered now, so that a template that fails on sessions or years fails here, where the old snapshot stays.
+    late: dict[str, Shown | Page] = {page_path(one.session): one for one in schedule.shown}
+    late[HISTORY] = past.pages[HISTORY]
+    about = {(path, language): page for path, one in late.items() for language, page in one.pages.items()}
     return Snapshot(
         MappingProxyType({path: history.dated(path, document) for path, document in whole.items()}),
         MappingProxyType({**about, **{at: history.dated(key_of(*at), page) for at, page in _pages(schedule, press)}}),
-        MappingProxyType(shown),
+        MappingProxyType(seen),
+        past,
         public,
         site,
         _next_change(public, now),
@@ -196,29 +172,21 @@ def build(
     )
 
 
-def _shown(source: Session, known: Shown | None, press: Press, history: History, now: datetime) -> Shown:
-    """The session for the public: the one place where what is not for them is taken out.
-
-    It is the one known before, with all that was rendered of it, where nothing has changed.
-    """
-    is_over = source.end <= now
-    if known and known.is_over == is_over and known.source == source:
-        return known
-    session = talks.shown_to(Audience.PUBLIC, source, press.site.levels)
-    listed = json.dumps(talks.as_json(replace(press.head, sessions=(session,)))["sessions"][0], ensure_ascii=False)
-    event_tag, page_tag = digest(press.digest, listed), digest(press.digest, listed, str(is_over))
-    page_keys = (key_of(_page_path(session), language) for language in LANGUAGES)
-    tags = {_event_path(session): event_tag, **dict.fromkeys(page_keys, page_tag)}
-    modified = {key: (tag, history.since(key, tag)) for key, tag in tags.items()}
-    return Shown(source, is_over, session, listed, modified, press)
+def _places(seminar: Seminar, now: datetime) -> dict[str, Place]:
+    """Where each session stands. On the way from one to the next, those called off are passed over."""
+    previous = _neighbours(seminar.sessions)
+    following = _neighbours(seminar.sessions[::-1])
+    return {one.id: Place(phase(one, now), previous[one.id], following[one.id]) for one in seminar.sessions}
 
 
-def _page_path(session: Session) -> str:
-    return f"{_SESSIONS}{session.id}"
-
-
-def _event_path(session: Session) -> str:
-    return f"{_SESSIONS}{session.id}.ics"
+def _neighbours(sessions: tuple[Session, ...]) -> dict[str, tuple[str, datetime] | None]:
+    """Of each session the one that comes before it in this order."""
+    found: dict[str, tuple[str, datetime] | None] = {}
+    last = None
+    for one in sessions:
+        found[one.id] = last
+        last = last if one.is_cancelled else (one.id, one.start)
+    return found
 
 
 def _whole(
@@ -236,39 +204,80 @@ def _whole(
     interface = json.dumps(openapi.describe(press.head, site, __version__), ensure_ascii=False, indent=1)
     yield "/openapi.json", press.document(interface + "\n", "application/json", headers=SAFE[:1])
     # No word of the feed here: Google refuses a calendar that its robots may not read.
-    robots = "User-agent: *\nDisallow: /unsubscribe/\n"
+    robots = "".join(f"Disallow: {site.root}/{private}/\n" for private in ("confirm", "preferences", "unsubscribe"))
+    robots = f"User-agent: *\n{robots}Sitemap: {site.base_url}/sitemap.xml\n"
     yield "/robots.txt", press.document(robots, "text/plain; charset=utf-8")
+    yield "/sitemap.xml", press.document(_sitemap(seminar, site), "application/xml", headers=SAFE[:1])
 
 
-def _pages(schedule: Mapping[str, Any], press: Press) -> Iterator[tuple[tuple[str, str], Document]]:
-    """The landing page, and those that answer for something done or gone wrong, in every language."""
+def _sitemap(seminar: Seminar, site: Site) -> str:
+    """The pages that search engines are to find, as sitemaps.org has it."""
+    pages = ["/", "/history", "/subscribe", *(quote(page_path(one)) for one in seminar.sessions)]
+    listed = "\n".join(f"<url><loc>{escape(site.base_url + path)}</loc></url>" for path in pages)
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">
+{listed}
+</urlset>
+"""
+
+
+def _pages(schedule: Schedule, press: Press) -> Iterator[tuple[tuple[str, str], Document]]:
+    """The pages about the whole seminar, and those that answer for something done or gone wrong, in every language."""
     for language in LANGUAGES:
-        yield ("/", language), press.page("index", language, MINUTES, path="/", **schedule)
+        told = schedule.told(language)
+        yield ("/", language), press.page("index", language, MINUTES, path="/", **told)
+        yield ("/subscribe", language), press.page("subscribe", language, MINUTES, path="/subscribe")
+        yield ("/embed", language), press.page("embed", language, MINUTES, SAFE_EMBEDDED, **told)
         for name in DIALOGUES:
             yield (name, language), press.page(name, language)
         for name in PROBLEMS:
             yield (name, language), press.page("problem", language, problem=name)
 
 
-def _schedule(seminar: Seminar, site: Site, now: datetime) -> dict[str, Any]:
-    """What the landing page tells: its sessions, parted by the clock, and where they come as a calendar."""
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What the landing page tells: its sessions, parted by the clock, and in how many days the next one is."""
+
+    coming: Shown | None
+    days: int
+    upcoming: tuple[Shown, ...]
+    past: tuple[Shown, ...]
+    strip: Strip
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """All of its sessions."""
+        return (*((self.coming,) if self.coming else ()), *self.upcoming, *self.past)
+
+    def told(self, language: str) -> dict[str, Any]:
+        """The same as templates know it in this language."""
+        return {
+            **(self.coming.about(language) if self.coming else {}),
+            "coming": self.coming and self.coming.session,
+            "days": self.days,
+            "upcoming": [one.entries[language] for one in self.upcoming],
+            "past": [one.entries[language] for one in self.past],
+            "strip": self.strip,
+        }
+
+
+def _schedule(seminar: Seminar, seen: Mapping[str, Shown], now: datetime) -> Schedule:
     zone = ZoneInfo(seminar.timezone)
-    feed_url = f"{site.base_url}/{quote(seminar.id)}.ics"
-    coming = seminar.next_session(now)
-    return {
-        "coming": coming,
-        "is_on": coming is not None and coming.start <= now,
-        "days": (coming.start.astimezone(zone).date() - now.astimezone(zone).date()).days if coming else 0,
-        "upcoming": [s for s in seminar.sessions if s.end > now and s is not coming][:UPCOMING],
-        "feed_url": feed_url,
-        "webcal_url": re.sub("^https?:", "webcal:", feed_url),
-        "past": [s for s in reversed(seminar.sessions) if s.end <= now and not s.is_cancelled][:PAST],
-    }
+    today, coming = now.astimezone(zone).date(), seminar.next_session(now)
+    upcoming = (seen[s.id] for s in seminar.sessions if s.end > now and s is not coming)
+    past = (seen[s.id] for s in reversed(seminar.sessions) if s.end <= now and not s.is_cancelled)
+    return Schedule(
+        coming=seen[coming.id] if coming else None,
+        days=(coming.start.astimezone(zone).date() - today).days if coming else 0,
+        upcoming=tuple(islice(upcoming, UPCOMING)),
+        past=tuple(islice(past, PAST)),
+        strip=strip(today.year, seminar.sessions, coming, now, zone),
+    )
 
 
 def _next_change(seminar: Seminar, now: datetime) -> datetime:
-    """The next start or end of a session, and midnight at the latest, when "tomorrow" becomes "today"."""
+    """The next turn of a session, and midnight at the latest, when "tomorrow" becomes "today"."""
     zone = ZoneInfo(seminar.timezone)
     midnight = datetime.combine(now.astimezone(zone).date() + timedelta(days=1), time(), zone)
-    turns = (at for s in seminar.sessions for at in (s.start, s.end) if at > now)
-    return min((midnight, *turns)).astimezone(UTC)
+    coming = (at for session in seminar.sessions for at, _ in turns(session) if at > now)
+    return min((midnight, *coming)).astimezone(UTC)
