@@ -22,7 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from notifier import clock, control, desk, files, intake, notices, pages, revisions, systemd, talks, wiring
+from notifier import clock, control, desk, files, foresight, intake, notices, pages, revisions, systemd, talks, wiring
 from notifier.config import Config
 from notifier.control import Request
 from notifier.dispatch import Dispatcher
@@ -220,7 +220,9 @@ class Daemon:
     async def _settle(self, now: datetime) -> None:
         """Opens what is due, settles what no longer can be, and sets the alarm for what comes next."""
         facts = await self._store.facts()
-        self._decisions = notices.decide(self._seminar, self._config.notices.rules, facts, now)
+        self._decisions = await foresight.decided(
+            self._store, self._seminar, self._config.notices.rules, facts, wiring.limits(self._config), now
+        )
         self._dispatcher.paused = frozenset(
             d.notice.session_id for d in self._decisions if d.before is not None and d.verdict is Verdict.WAITING
         )

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from notifier import control, feed, files, intake, notices, revisions, talklists, talks, wiring
+from notifier import control, feed, files, foresight, intake, notices, revisions, talklists, talks, wiring
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem, TalkListError
 from notifier.intake import Accepted, Intake
+from notifier.mailings import Mailing, doubts, mailing
 from notifier.notices import Decision, Facts, Kind, Notice, Verdict
 from notifier.revisions import Change
 from notifier.stores import Delivery, DeliveryState, Store
@@ -25,6 +26,8 @@ from notifier.tokens import Keyring
 if TYPE_CHECKING:
     from notifier.messages import Message
     from notifier.replies import Outcome
+
+RATE_AHEAD = timedelta(days=31)
 
 
 @asynccontextmanager
@@ -148,21 +151,29 @@ async def list_warnings(config: Config) -> tuple[Problem, ...]:
 # --- notices ---------------------------------------------------------------------------------------------------------
 
 
-async def planned(config: Config, seminar: Seminar, at: datetime, ahead: timedelta) -> list[tuple[Decision, int]]:
-    """Every notice of the time from `at` on with its verdict, and how many people it would reach."""
+async def planned(config: Config, seminar: Seminar, at: datetime, ahead: timedelta) -> list[tuple[Decision, Mailing]]:
+    """Every notice of the time from `at` on with its verdict, how many people it would reach, and how long it takes."""
+    limits = wiring.limits(config)
     async with reading(config) as store:
         facts, seminar = await _facts_at(at, store, seminar)
         decisions = [
             d
-            for d in notices.decide(seminar, config.notices.rules, facts, at)
-            if d.notice.due <= at + ahead
-            and (d.verdict in (Verdict.WAITING, Verdict.OPEN) or _is_ahead(d, seminar, at))
+            for d in await foresight.decided(store, seminar, config.notices.rules, facts, limits, at, ahead=ahead)
+            if d.notice.due <= at + ahead and (_goes_out(d) or _is_ahead(d, seminar, at))
         ]
         people = await store.counts([d.notice for d in decisions], seminar) if store else [0] * len(decisions)
-    return [
-        (d, count if d.verdict in (Verdict.WAITING, Verdict.OPEN) else 0)
-        for d, count in zip(decisions, people, strict=True)
-    ]
+    return [(d, mailing(d.notice, n if _goes_out(d) else 0, limits)) for d, n in zip(decisions, people, strict=True)]
+
+
+async def rate_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
+    """The mailings of the next weeks that cannot be through in time at the mail server's rate."""
+    accepted, _ = await published(config)
+    mailings = [m for _, m in await planned(config, accepted.seminar, now, RATE_AHEAD)]
+    return doubts(mailings, wiring.limits(config))
+
+
+def _goes_out(decision: Decision) -> bool:
+    return decision.verdict in (Verdict.WAITING, Verdict.OPEN)
 
 
 async def _facts_at(at: datetime, store: Store | None, seminar: Seminar) -> tuple[Facts, Seminar]:
@@ -223,7 +234,9 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
             for d in await store.deliveries(one.id)
         ]  # fmt: skip
         facts, seminar = await _facts_at(now, store, seminar)
-        decisions = notices.decide(seminar, config.notices.rules, facts, now)
+        decisions = await foresight.decided(
+            store, seminar, config.notices.rules, facts, wiring.limits(config), now, ahead=RATE_AHEAD
+        )
     to_come = [_foretold(d, one, seminar, now) for d in decisions if d.verdict is not Verdict.DONE or d.reason]
     since = f" since {one.changed:%Y-%m-%d}: {one.reason}" if one.reason and one.changed else ""
     return Explained(one.address, f"{one.state}{since}", (*past, *to_come))
@@ -326,7 +339,13 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
     summary = await store.summary(now)
     documents = await store.documents()
     coming = accepted.seminar.next_session(now) if accepted else None
-    decisions = notices.decide(accepted.seminar, config.notices.rules, await store.facts(), now) if accepted else ()
+    decisions = (
+        await foresight.decided(
+            store, accepted.seminar, config.notices.rules, await store.facts(), wiring.limits(config), now
+        )
+        if accepted
+        else ()
+    )
     due = notices.next_due(decisions, now)
     etag, modified = documents.get("/calendar.ics", ("", None))
     waiting = next((d.notice for d in decisions if d.notice.due == due), None)

@@ -59,6 +59,11 @@ def duration(limits: Limits, count: int, spent: int = 0) -> timedelta:
     return max(waits, default=NO_TIME)
 
 
+def capacity(limits: Limits, time: timedelta) -> int:
+    """How many messages may leave within this time; UNLIMITED where nothing stands against any number."""
+    return min(((time // span + 1) * limit for _, span, limit in limits), default=UNLIMITED)
+
+
 class Pace:
     """How fast one mail server may be sent to now; the time is an argument.
 

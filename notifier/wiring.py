@@ -17,6 +17,7 @@ from notifier import config as settings
 from notifier import files, talklists
 from notifier.config import Config, RelaySection
 from notifier.errors import TemplateError
+from notifier.rates import NO_LIMITS, Limits
 from notifier.subscribers import Subscriber
 from notifier.tokens import Keyring, SignedLinks
 
@@ -122,6 +123,11 @@ def _smtp_transport(relay: RelaySection) -> Transport:
             final_timeout=relay.final_timeout,
         )
     )
+
+
+def limits(config: Config) -> Limits:
+    """How many messages may leave in which time."""
+    return config.smtp.rate.limits if config.mail.transport == "smtp" else NO_LIMITS
 
 
 def senders(config: Config) -> int:

@@ -179,6 +179,24 @@ def test_plan_says_what_goes_out_and_why_not(house: Run) -> None:
     assert house("plan", "--at", "soon").exit_code == 2
 
 
+def test_plan_begins_a_reminder_early_where_the_mail_server_is_slow(house: Run) -> None:
+    people = "\n".join(f"p{n}@example.org" for n in range(300))
+    assert house("subscribers", "import", "-", given=f"address\n{people}\n").exit_code == 0
+    with Path("config.toml").open("a") as config:
+        config.write('[smtp]\npreset = "local"\nrate = { per_minute = 2, per_hour = 90 }\n')
+    environment = {"NOTIFIER_MAIL_TRANSPORT": "smtp"}
+    result = CliRunner().invoke(main, ["plan", "--at", "2021-11-26T09:00+08:00"], env=environment)
+    assert "takes 3h, so it begins 2h20m early" in result.stdout
+    assert result.stderr == ""
+    result = CliRunner().invoke(main, ["plan", "--at", "2021-11-26T09:00+08:00", "--json"], env=environment)
+    (hour,) = [p for p in json.loads(result.stdout) if p["rule"] == "reminder-1h"]
+    assert (hour["due"], hour["deadline"]) == ("2021-11-26T22:10:00+00:00", "2021-11-27T01:10:00+00:00")
+    assert (hour["takes_seconds"], hour["head_start_seconds"], hour["late"]) == (10800, 8400, 0)
+    environment["NOTIFIER_SMTP_RATE"] = "per_day=100"
+    result = CliRunner().invoke(main, ["plan", "--at", "2021-11-26T09:00+08:00"], env=environment)
+    assert "reminder-1h of 2021-11-27 cannot reach everyone in time: 300 mails take 2d" in result.stderr
+
+
 def test_explain_gives_the_chain_of_reasons(house: Run) -> None:
     house("subscribers", "add", "ada@example.org", "--leads", "3h")
     assert "ada@example.org: confirmed" in house("explain", "ada@example.org").stderr

@@ -71,6 +71,8 @@ def check(ctx: click.Context, as_json: bool) -> None:
                 warnings += asyncio.run(look(config))
             except NotifierError as error:
                 errors += error.problems
+        if not errors:
+            warnings += asyncio.run(inquiries.rate_warnings(config, current_time()))
     except ConfigError as error:
         errors += error.problems
     if as_json:

@@ -22,9 +22,11 @@ from notifier.commands import (
     warn,
 )
 from notifier.errors import NotifierError, Problem
+from notifier.spans import format_span
 
 if TYPE_CHECKING:
     from notifier.config import Config
+    from notifier.mailings import Mailing
     from notifier.notices import Decision
     from notifier.talks import Seminar, Session
 
@@ -54,7 +56,8 @@ def _instant(text: str | None, config: Config) -> datetime:
 @click.pass_context
 def plan(ctx: click.Context, at: str | None, days: int, as_json: bool) -> None:
     """Say every notice that would go out, when, to how many, and why others would not."""
-    from notifier import inquiries
+    from notifier import inquiries, wiring
+    from notifier.mailings import doubts
 
     config = config_of(ctx)
     instant = _instant(at, config)
@@ -63,13 +66,14 @@ def plan(ctx: click.Context, at: str | None, days: int, as_json: bool) -> None:
     planned = asyncio.run(inquiries.planned(config, accepted.seminar, instant, timedelta(days=days)))
     zone = accepted.seminar.timezone
     if as_json:
-        print_json([_decision(d, people) for d, people in planned])
+        print_json([_decision(d, mailing) for d, mailing in planned])
     else:
         rows = [
-            (local(d.notice.due, zone), d.notice.session_id, d.notice.rule, _fate(d, instant), people, d.reason)
-            for d, people in planned
+            (local(d.notice.due, zone), d.notice.session_id, d.notice.rule, _fate(d, instant), m.people, _reason(d, m))
+            for d, m in planned
         ]
         print_table(("due", "session", "notice", "verdict", "people", "because"), rows)
+    warn(doubts([mailing for _, mailing in planned], wiring.limits(config)))
     sys.exit(DONE if any(_goes_out(d) for d, _ in planned) else NOT_SO)
 
 
@@ -83,7 +87,14 @@ def _fate(decision: Decision, now: datetime) -> str:
     return {"open": "goes out now", "done": "done"}.get(decision.verdict, f"not: {decision.verdict}")
 
 
-def _decision(decision: Decision, people: int) -> dict[str, Any]:
+def _reason(decision: Decision, mailing: Mailing) -> str:
+    if not mailing.takes:
+        return decision.reason
+    head_start = f", so it begins {format_span(decision.notice.head_start)} early" * bool(decision.notice.head_start)
+    return "; ".join(filter(None, (decision.reason, f"takes {format_span(mailing.takes)}{head_start}")))
+
+
+def _decision(decision: Decision, mailing: Mailing) -> dict[str, Any]:
     notice = decision.notice
     return {
         "session": notice.session_id,
@@ -93,7 +104,10 @@ def _decision(decision: Decision, people: int) -> dict[str, Any]:
         "deadline": notice.deadline.isoformat(),
         "verdict": str(decision.verdict),
         "reason": decision.reason,
-        "people": people,
+        "people": mailing.people,
+        "takes_seconds": int(mailing.takes.total_seconds()),
+        "head_start_seconds": int(notice.head_start.total_seconds()),
+        "late": mailing.late,
     }
 
 
