@@ -261,12 +261,17 @@ def as_json(seminar: Seminar) -> dict[str, Any]:
 
 def session_as_json(session: Session) -> dict[str, Any]:
     """One session as it stands in `as_json`."""
-    out = dict(_items(session))
+    out = dict(_items(session)) | _hours(session, session.timezone)
     out["room"] = dict(_items(session.room))
     out["livestream"] = dict(_items(session.livestream))
     out["revision"] = session.revision
-    out["talks"] = [_talk_as_json(talk) for talk in session.talks]
+    out["talks"] = [_talk_as_json(talk) | _hours(talk, session.timezone) for talk in session.talks]
     return out
+
+
+def _hours(value: Session | Talk, zone: str) -> dict[str, str]:
+    at = {"start": value.start, "end": value.end}
+    return {name: instant.astimezone(ZoneInfo(zone)).isoformat() for name, instant in at.items() if instant}
 
 
 def _talk_as_json(talk: Talk) -> dict[str, Any]:
@@ -303,7 +308,7 @@ def _session_from_json(document: Mapping[str, Any]) -> Session:
     values = dict(document)
     zone = ZoneInfo(values["timezone"])
     for name in ("start", "end"):
-        values[name] = datetime.fromisoformat(values[name]).astimezone(zone)
+        values[name] = _by_the_wall(values[name], zone)
     for name in ("created", "modified"):
         if name in values:
             values[name] = datetime.fromisoformat(values[name])
@@ -314,11 +319,22 @@ def _session_from_json(document: Mapping[str, Any]) -> Session:
     return Session(**values)
 
 
+def _by_the_wall(text: str, zone: ZoneInfo) -> datetime:
+    """The hour that people were told, in their zone as its law is now.
+
+    Where a country has changed its law since, the hour on the wall stays and its instant moves; the offset that was
+    written then only tells which of an hour lived through twice is meant.
+    """
+    written = datetime.fromisoformat(text)
+    hours = [written.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
+    return next((hour for hour in hours if hour.utcoffset() == written.utcoffset()), hours[0])
+
+
 def _talk_from_json(document: Mapping[str, Any], zone: ZoneInfo) -> Talk:
     values = dict(document)
     for name in ("start", "end"):
         if name in values:
-            values[name] = datetime.fromisoformat(values[name]).astimezone(zone)
+            values[name] = _by_the_wall(values[name], zone)
     values["speakers"] = tuple(
         Speaker(**{**s, "affiliations": tuple(s.get("affiliations", ()))}) for s in values.get("speakers", ())
     )

@@ -1,0 +1,40 @@
+"""The seminar as a value: what is written as JSON is read back as it was meant."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from samples import START, TALKS, seminar, session
+
+from notifier.talks import as_json, from_json
+
+
+def read_back(text: str):
+    return from_json(json.loads(text)).sessions[0]
+
+
+def written(*sessions) -> str:
+    return json.dumps(as_json(seminar(*sessions)))
+
+
+def test_the_hour_on_the_wall_outlives_a_change_of_law():
+    """Stored under a law that had Beijing at +09:00: what people were told is 9:30, and so it stays."""
+    text = written().replace("09:30:00+08:00", "09:30:00+09:00")
+    assert read_back(text).start == START
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_of_an_hour_that_is_lived_through_twice_the_offset_tells_which(fold):
+    start = datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Berlin"))
+    back = read_back(written(session(start, timezone="Europe/Berlin")))
+    assert (back.start.astimezone(UTC), back.start.fold) == (start.astimezone(UTC), fold)
+
+
+def test_an_instant_given_in_another_zone_is_the_same_when_read_back():
+    talk = replace(TALKS[0], start=START.astimezone(UTC))
+    back = read_back(written(session(START.astimezone(UTC), talks=(talk,))))
+    assert (back.start, back.talks[0].start) == (START, START)
