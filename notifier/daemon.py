@@ -29,7 +29,7 @@ from notifier.dispatch import Dispatcher
 from notifier.errors import NotifierError, Problem
 from notifier.intake import Accepted
 from notifier.messages import Composer, Message, trouble
-from notifier.notices import Decision, Verdict
+from notifier.notices import OF_SUBSCRIPTIONS, Decision, Kind, Verdict
 from notifier.pages import Snapshot
 from notifier.server import Server
 from notifier.stores import Claim
@@ -338,14 +338,19 @@ class Daemon:
             self._server.snapshot = snapshot
 
     def _compose(self, claim: Claim) -> Message | None:
-        session = self._seminar.session(claim.notice.session_id)
-        if session is None or notices.is_stale(claim.session, session):
+        notice = claim.notice
+        session = self._seminar.session(notice.told_session)
+        if notice.kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
             return None
         levels = self._config.visibility.levels
-        audience = Audience.REMINDER if session.start - self._now() <= LAST_DAY else Audience.SUBSCRIBERS
+        audience = Audience.SUBSCRIBERS
+        if notice.kind is Kind.CONFIRMATION:
+            audience = Audience.PUBLIC  # whose address it is, is not known yet
+        elif session and session.start - self._now() <= LAST_DAY:
+            audience = Audience.REMINDER
         before = talks.shown_to(audience, claim.before, levels) if claim.before else None
-        shown = talks.shown_to(audience, session, levels)
-        return self._composer.compose(claim.notice, shown, claim.subscriber, date=claim.opened_at, before=before)
+        shown = talks.shown_to(audience, session, levels) if session else None
+        return self._composer.compose(notice, shown, claim.subscriber, date=claim.opened_at, before=before)
 
     def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:
         """Mails the organisers what is wrong, at most once an hour for one cause."""

@@ -8,6 +8,7 @@
     ├── AddressError         an e-mail address that cannot be mailed
     ├── TokenError           a link that was forged, cut, revoked or made for another purpose
     │   └── TokenExpired     a link whose time is over
+    ├── LimitError           more is asked than may be done in this time
     ├── ListenError          the server's address cannot be bound
     └── StoreError           the ledger cannot be used
         └── StoreLocked      another daemon holds it (its `pid`)
@@ -82,6 +83,10 @@ class TokenError(NotifierError):
 
 class TokenExpired(TokenError):
     """A signed link whose time is over."""
+
+
+class LimitError(NotifierError):
+    """More is asked than may be done in this time."""
 
 
 class ListenError(NotifierError):

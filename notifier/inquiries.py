@@ -229,7 +229,7 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
         past = [
             Explanation(
                 d.updated_at if d.state == DeliveryState.SENT else d.notice.due,
-                d.notice.session_id, d.notice.rule, d.state, _heard_of(d),
+                d.notice.told_session, d.notice.rule, d.state, _heard_of(d),
             )
             for d in await store.deliveries(one.id)
         ]  # fmt: skip
@@ -282,7 +282,8 @@ async def composed(
     if kind == "cancelled":
         session = replace(session, status=talks.Status.CANCELLED)
     composer = Composer(wiring.mail_site(config, seminar, Keyring.parse(keys)), wiring.mail_templates(config))
-    shown = talks.shown_to(Audience.REMINDER, session, config.visibility.levels)
+    audience = Audience.PUBLIC if notice.kind is Kind.CONFIRMATION else Audience.REMINDER
+    shown = talks.shown_to(audience, session, config.visibility.levels)
     return composer.compose(notice, shown, reader, date=now, before=before if kind in ("change", "cancelled") else None)
 
 

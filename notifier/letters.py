@@ -21,14 +21,14 @@ from notifier.differences import Field
 from notifier.errors import Problem, TemplateError
 from notifier.mathtext import plain_math
 from notifier.moments import Clock, clock
-from notifier.notices import Kind
+from notifier.notices import OF_SUBSCRIPTIONS, Kind
 from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk
 from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
 
 _LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en"})  # a mail's language → the CLDR locale of its lists
 LARGEST_HTML = 90_000  # octets; above 102 kB Gmail cuts a mail off and with it the way to unsubscribe
 
-NAME, ADDRESS, UNSUBSCRIBE_URL, PREFERENCES_URL = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"  # holes
+NAME, ADDRESS, UNSUBSCRIBE_URL, PREFERENCES_URL, CONFIRM_URL = map(chr, range(0xFDD0, 0xFDD5))  # holes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Reader:
     address: str = ADDRESS
     unsubscribe_url: str = UNSUBSCRIBE_URL
     preferences_url: str = PREFERENCES_URL
+    confirm_url: str = CONFIRM_URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,13 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What a letter is about. `before` is the session as its readers know it, where the letter tells of a change."""
+    """What a letter is about. `before` is the session as its readers know it, where the letter tells of a change.
+
+    Only a letter about a subscription may have no session.
+    """
 
     kind: Kind
-    session: Session
+    session: Session | None
     seminar: Seminar
     base_url: str
     before: Session | None = None
@@ -90,20 +94,20 @@ def _html(templates: Templates, name: str, language: str, values: dict[str, Any]
 def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
     """What templates know by name, but for the reader."""
     session, before = matter.session, matter.before
-    changes = differences.differences(before, session) if before else ()
+    changes = differences.differences(before, session) if before and session else ()
     has_moved = any(change.field is Field.TIME for change in changes)
     return {
         "kind": str(matter.kind),
         "in_full": matter.kind is Kind.ANNOUNCEMENT,
         "seminar": matter.seminar,
-        "session": _by_the_clock(session, zone),
-        "clocks": _clocks(session, zone, language),
+        "session": _by_the_clock(session, zone) if session else None,
+        "clocks": _clocks(session, zone, language) if session else (),
         "clocks_before": _clocks(before, zone, language) if before and has_moved else (),
-        "is_back": before is not None and before.is_cancelled and not session.is_cancelled,
+        "is_back": bool(before and before.is_cancelled and session and not session.is_cancelled),
         # The time is not described among them: the letter shows it by the reader's own clock.
         "changes": [differences.describe(c, language) for c in changes if c.field is not Field.TIME],
         "base_url": matter.base_url,
-        "page_url": f"{matter.base_url}/sessions/{quote(session.id, safe='')}",
+        "page_url": f"{matter.base_url}/sessions/{quote(session.id, safe='')}" if session else "",
     }
 
 
@@ -149,14 +153,16 @@ class Templates(TemplateFolder):
         lenient = self.noting(found)
         for matter, language in product(_samples(), LANGUAGES):
             try:
-                letter = write(lenient, matter, language, "America/New_York", named=bool(matter.session.talks))
+                letter = write(lenient, matter, language, "America/New_York", named=matter.before is not None)
             except TemplateError as error:
                 found += error.problems
                 continue
+            needs = "confirm" if matter.kind is Kind.CONFIRMATION else "unsubscribe"
+            hole = CONFIRM_URL if matter.kind is Kind.CONFIRMATION else UNSUBSCRIBE_URL
             for suffix, body in (("txt", letter.text), ("html", letter.html)):
-                if UNSUBSCRIBE_URL not in body:
-                    advice = "write {{ reader.unsubscribe_url }} in it, as the shipped layout does"
-                    yield Problem("it has no link to unsubscribe", advice, f"mail/{matter.kind}.{suffix}")
+                if hole not in body:
+                    advice = f"write {{{{ reader.{needs}_url }}}} in it, as the shipped templates do"
+                    yield Problem(f"it has no link to {needs}", advice, f"mail/{matter.kind}.{suffix}")
         yield from found
 
 
@@ -213,3 +219,5 @@ def _samples() -> Iterator[Matter]:
     for kind in Kind:
         yield Matter(kind, full, seminar, "https://example.org", before)
         yield Matter(kind, bare, seminar, "https://example.org")
+    for kind in OF_SUBSCRIPTIONS:
+        yield Matter(kind, None, seminar, "https://example.org")

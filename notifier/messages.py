@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -17,7 +17,7 @@ from notifier import feed, letters
 from notifier.errors import Problem
 from notifier.letters import Letter, Matter, Templates
 from notifier.mime import Multipart, Part, Skeleton, mailbox_header, text_header, token_header
-from notifier.notices import Kind, Notice
+from notifier.notices import OF_SUBSCRIPTIONS, Kind, Notice
 from notifier.subscribers import Subscriber, comparable, normalised_address
 from notifier.talks import Seminar, Session, clean_line
 from notifier.templates import LANGUAGES
@@ -86,9 +86,17 @@ class Composer:
         self._skeletons: dict[tuple[object, ...], _Kept] = {}
 
     def compose(
-        self, notice: Notice, session: Session, subscriber: Subscriber, *, date: datetime, before: Session | None = None
+        self,
+        notice: Notice,
+        session: Session | None,
+        subscriber: Subscriber,
+        *,
+        date: datetime,
+        before: Session | None = None,
     ) -> Message:
         """The message that tells this subscriber of the session as it is shown to them.
+
+        Only a notice about their subscription may be without one.
 
         `date` is the same at every attempt, and then so are the bytes; `before` is the session as people know it,
         where the notice tells of a change.
@@ -100,13 +108,15 @@ class Composer:
         recipient = _recipient(subscriber.address)
         identity = message_id(notice, subscriber, self._site.domain)
         url = _url(self._site.link(Purpose.UNSUBSCRIBE, subscriber, date))
-        name = clean_line(subscriber.name)
+        is_subscribed = notice.kind is not Kind.CONFIRMATION
+        # Who asked for a subscription may be a stranger, and must not write to others in our name.
+        name = clean_line(subscriber.name) if is_subscribed else ""
         headers = "".join(
             (
                 _date_header(date, self._site.seminar.timezone),
                 token_header("Message-ID", identity),
                 _to_header(name, recipient),
-                token_header("List-Unsubscribe", f"<{url}>", *self._unsubscribe_by_mail),
+                token_header("List-Unsubscribe", f"<{url}>", *self._unsubscribe_by_mail) if is_subscribed else "",
             )
         )
         values = {
@@ -114,14 +124,16 @@ class Composer:
             letters.ADDRESS: recipient,
             letters.UNSUBSCRIBE_URL: url,
             letters.PREFERENCES_URL: _url(self._site.link(Purpose.PREFERENCES, subscriber, date)),
+            letters.CONFIRM_URL: _url(self._site.link(Purpose.CONFIRM, subscriber, date)),
         }
         skeleton = self._skeleton(notice, session, before, subscriber.language, subscriber.timezone, bool(name))
         return Message(self._site.sender.address, recipient, identity, skeleton.fill(headers, values))
 
     def _skeleton(
-        self, notice: Notice, session: Session, before: Session | None, language: str, zone: str, named: bool
+        self, notice: Notice, session: Session | None, before: Session | None, language: str, zone: str, named: bool
     ) -> Skeleton:
-        key = (notice.key, notice.kind, language, zone, named)
+        # Each about a subscription is a notice of its own, but their words are the same.
+        key = (notice.key[:2] if notice.kind in OF_SUBSCRIPTIONS else notice.key, notice.kind, language, zone, named)
         kept = self._skeletons.pop(key, None)
         if kept is None or kept.session != session or kept.before != before:
             kept = _Kept(session, before, self._lay_out(notice, session, before, language, zone, named))
@@ -131,7 +143,7 @@ class Composer:
         return kept.skeleton
 
     def _lay_out(
-        self, notice: Notice, session: Session, before: Session | None, language: str, zone: str, named: bool
+        self, notice: Notice, session: Session | None, before: Session | None, language: str, zone: str, named: bool
     ) -> Skeleton:
         site = self._site
         matter = Matter(notice.kind, session, site.seminar, site.base_url, before)
@@ -143,39 +155,50 @@ class Composer:
 class _Kept:
     """A skeleton with what it was made from."""
 
-    session: Session
+    session: Session | None
     before: Session | None
     skeleton: Skeleton
 
 
-def _headers(site: Site, notice: Notice, session: Session, subject: str, language: str) -> str:
+def _headers(site: Site, notice: Notice, session: Session | None, subject: str, language: str) -> str:
     """The headers that are the same for all readers."""
-    seminar = site.seminar
-    series = _atom(seminar.id)
-    root = f"<{_atom(session.uid.partition('@')[0] or session.id)}.session@{site.domain}>"
     headers = [
         mailbox_header("From", site.sender.name, site.sender.address),
         mailbox_header("Reply-To", site.reply_to.name, site.reply_to.address) if site.reply_to else "",
         text_header("Subject", subject),
-        *(token_header(name, root) for name in ("References", "In-Reply-To") if site.threading),
-        mailbox_header("List-Id", seminar.name_in(language), f"{series}.{site.domain}"),
-        token_header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        token_header("List-Help", f"<{_url(site.base_url)}/>"),
-        token_header("List-Archive", f"<{_url(site.base_url)}/>"),
+        *(_thread_headers(site, session) if session and notice.kind not in OF_SUBSCRIPTIONS else ()),
+        *(_list_headers(site, notice, language) if notice.kind is not Kind.CONFIRMATION else ()),
         token_header("Auto-Submitted", "auto-generated"),  # RFC 3834: nobody's vacation is answered
-        token_header("Precedence", "list"),
         token_header("X-Auto-Response-Suppress", "All"),  # the same for Exchange
-        token_header("Feedback-ID", f"{_atom(notice.rule)}:{_atom(session.id)}:{notice.kind}:{series}"),
         token_header("Content-Language", LANGUAGES[language]),
     ]
     return "".join(headers)
 
 
-def _body(site: Site, notice: Notice, session: Session, letter: Letter) -> Multipart:
+def _thread_headers(site: Site, session: Session) -> Iterator[str]:
+    """Those by which mail programs show all mails about the session together."""
+    root = f"<{_atom(session.uid.partition('@')[0] or session.id)}.session@{site.domain}>"
+    return (token_header(name, root) for name in ("References", "In-Reply-To") if site.threading)
+
+
+def _list_headers(site: Site, notice: Notice, language: str) -> Iterator[str]:
+    """Those of a mailing list, to which who is only asked to confirm does not belong."""
+    seminar = site.seminar
+    series = _atom(seminar.id)
+    yield mailbox_header("List-Id", seminar.name_in(language), f"{series}.{site.domain}")
+    yield token_header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+    yield token_header("List-Help", f"<{_url(site.base_url)}/>")
+    yield token_header("List-Archive", f"<{_url(site.base_url)}/>")
+    yield token_header("Precedence", "list")
+    told = _atom(notice.told_session) or "none"
+    yield token_header("Feedback-ID", f"{_atom(notice.rule)}:{told}:{notice.kind}:{series}")
+
+
+def _body(site: Site, notice: Notice, session: Session | None, letter: Letter) -> Multipart:
     """Text, HTML and calendar as alternatives; the calendar once more for programs that only see attachments."""
     text = Part("text/plain; charset=utf-8", letter.text)
     html = Part("text/html; charset=utf-8", letter.html, escape=escape)
-    if not site.attach_calendar:
+    if session is None or notice.kind is Kind.CONFIRMATION or not site.attach_calendar:
         return Multipart("alternative", (text, html))
     # Outlook refuses a calendar whose METHOD is not that of its part, and one without the charset reads as Latin-1.
     method = "CANCEL" if notice.kind is Kind.CANCELLED else "PUBLISH"

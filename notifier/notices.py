@@ -34,6 +34,12 @@ class Kind(StrEnum):
     REMINDER = "reminder"
     CHANGE = "change"
     CANCELLED = "cancelled"
+    CONFIRMATION = "confirmation"
+    WELCOME = "welcome"
+
+
+OF_SUBSCRIPTIONS = (Kind.CONFIRMATION, Kind.WELCOME)  # to one person, about their subscription
+BESIDE = "@"  # no session's id holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,9 @@ class Notice:
     `rule` names what made it due (`announcement`, `reminder-1d`, `change-2`); `generation` counts the changes of
     schedule that people were told of. No subscriber ever gets two of the same (session, rule, generation).
     `head_start` is how much earlier than its rule says it is due, so that the last one gets it in time, too.
+
+    One about a subscription has `@` before the id of the session that it tells of besides, or `@` alone; its rule is
+    its kind, and its generation counts all of that kind.
     """
 
     session_id: str
@@ -78,6 +87,11 @@ class Notice:
     lead: timedelta | None = None
     recipients: Recipients = Recipients()
     head_start: timedelta = timedelta()
+
+    @property
+    def told_session(self) -> str:
+        """The id of the session that its readers are told of; "" where there is none."""
+        return self.session_id.removeprefix(BESIDE)
 
     @property
     def key(self) -> Key:
@@ -185,9 +199,11 @@ def next_due(decisions: Iterable[Decision], now: datetime) -> datetime | None:
     return min((d.notice.due for d in decisions if d.verdict is Verdict.WAITING and d.notice.due > now), default=None)
 
 
-def is_stale(opened: Session, session: Session) -> bool:
+def is_stale(opened: Session | None, session: Session) -> bool:
     """Whether a notice opened about the one would mislead now: a change is to be told first, and takes it over."""
-    return not session.quiet and any(map(revisions.is_material, revisions.differences(opened, session)))
+    if opened is None or session.quiet:
+        return False
+    return any(map(revisions.is_material, revisions.differences(opened, session)))
 
 
 def rule_names(rules: Rules, leads: Iterable[timedelta] = ()) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ COLUMNS = (
 )  # fmt: skip
 # Who was told of a session is always told when it moves or is cancelled: nobody is left with what no longer holds.
 DECLINABLE = (Kind.ANNOUNCEMENT, Kind.REMINDER)
+CONFIRM_WITHIN = timedelta(days=7)  # then a request for a subscription is forgotten
 MOST_LEADS = MOST_WORDS = 10
 LONGEST_NAME, LONGEST_WORD = 200, 60
 

@@ -7,16 +7,14 @@ until they are retired, so that links in mails already sent go on working.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 from notifier.errors import Problem, TokenError, TokenExpired
-from notifier.subscribers import Subscriber
-
-CONFIRM_WITHIN = timedelta(days=7)
+from notifier.subscribers import CONFIRM_WITHIN, Subscriber
 
 _BAD = Problem("this link is not one of ours, or it was cut", "open it from a newer mail")
 

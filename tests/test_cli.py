@@ -205,7 +205,7 @@ def test_explain_gives_the_chain_of_reasons(house: Run) -> None:
     assert "is no subscriber" in stranger.stderr
 
 
-@pytest.mark.parametrize("kind", ["announcement", "reminder", "change", "cancelled"])
+@pytest.mark.parametrize("kind", ["announcement", "reminder", "change", "cancelled", "confirmation", "welcome"])
 @pytest.mark.parametrize(("language", "word"), [("zh", "腾讯会议"), ("en", "Tencent Meeting")])
 def test_preview_is_the_real_message(house: Run, kind: str, language: str, word: str) -> None:
     text = house("preview", "2021-11-27", kind, "--lang", language).stdout
@@ -215,7 +215,7 @@ def test_preview_is_the_real_message(house: Run, kind: str, language: str, word:
         assert "329 744 341" in text
         assert word in html
     eml = message_from_bytes(house("preview", "2021-11-27", kind, "--part", "eml").stdout_bytes, policy=default)
-    assert eml["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert eml["List-Unsubscribe-Post"] == (None if kind == "confirmation" else "List-Unsubscribe=One-Click")
 
 
 def test_preview_of_a_session_that_is_not_there_names_those_near(house: Run) -> None:

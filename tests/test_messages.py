@@ -76,6 +76,34 @@ def header_lines(message: Message) -> dict[str, str]:
 # --- headers
 
 
+def test_who_is_asked_to_confirm_is_on_no_list_and_reads_no_word_of_a_stranger() -> None:
+    about = Notice("@2021-11-27", Kind.CONFIRMATION, "confirmation", 3, OPENED, START)
+    message = composed(replace(BOB, id=7, name="Buy now"), about)
+    lists = [name for name, _ in parsed(message).items() if name.startswith("List-") or name == "Precedence"]
+    assert lists == []
+    assert b"Buy now" not in message.body
+    assert "Yes, subscribe me: https:" in text_of(parts(message)["text/plain"])
+    assert "text/calendar" not in parts(message)
+
+
+def test_all_who_are_welcomed_to_the_same_session_share_their_words() -> None:
+    composer = Composer(SITE, TEMPLATES)
+    for number in (1, 2):
+        about = Notice("@2021-11-27", Kind.WELCOME, "welcome", number, OPENED, START)
+        composer.compose(about, session(), replace(BOB, id=number), date=OPENED)
+    assert len(composer._skeletons) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.CONFIRMATION, Kind.WELCOME])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_mail_about_a_subscription_needs_no_session(kind: Kind, language: str) -> None:
+    about = Notice("@", kind, str(kind), 1, OPENED, START)
+    message = Composer(SITE, TEMPLATES).compose(about, None, replace(BOB, id=7, language=language), date=OPENED)
+    assert "jsml" not in str(parsed(message)["Message-ID"])
+    assert (parsed(message)["List-Unsubscribe"] is None) == (kind is Kind.CONFIRMATION)
+    assert parsed(message)["References"] is None
+
+
 def test_a_message_carries_every_header_of_list_mail() -> None:
     message = parsed(composed(replace(BOB, id=7)))
     assert {name: str(value) for name, value in message.items() if name != "Content-Type"} == {

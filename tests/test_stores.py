@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,17 @@ from hypothesis import given
 from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, seminar, session
 from test_subscribers import people
 
-from notifier.errors import StoreError
+from notifier.errors import LimitError, StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
 from notifier.returns import Meaning
 from notifier.revisions import Identity
 from notifier.stores import Claim, Consent, DeliveryState, Result, Returned, Store
 from notifier.stores.sqlite import _SCHEMAS, SqliteStore
-from notifier.subscribers import State, Subscriber, searchable
+from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, searchable
 
 NOW = START - DAYS
+EVE = Subscriber("eve@example.org", language="zh")
 SECOND = timedelta(seconds=1)
 EVERYONE = Recipients(everyone=True)
 whoms = st.builds(
@@ -262,6 +263,82 @@ async def test_wishes_change_neither_address_nor_state(store: Store) -> None:
     kept = await store.prefer(replace(wishes, address="eve@example.org", state=State.BLOCKED), NOW)
     assert kept == wishes
     assert await store.prefer(replace(wishes, id=99), NOW) is None
+
+
+async def asked(store: Store, one: Subscriber = EVE, at: datetime = NOW) -> Kind | None:
+    return await store.ask(one, session(), at, per_address=2, in_all=5)
+
+
+async def test_who_asks_is_asked_to_confirm_and_then_welcomed_with_the_session(store: Store) -> None:
+    assert await asked(store) is Kind.CONFIRMATION
+    (claim,) = await store.claim(9, NOW)
+    assert (claim.notice.kind, claim.notice.told_session) == (Kind.CONFIRMATION, "2021-11-27")
+    assert (claim.subscriber.address, claim.subscriber.state) == ("eve@example.org", State.UNCONFIRMED)
+    await sent(store, claim)
+    eve = await store.confirm(claim.subscriber.id, session(), NOW, per_address=2)
+    assert eve is not None
+    assert eve.state is State.CONFIRMED
+    assert await store.confirm(claim.subscriber.id, session(), NOW, per_address=2) == eve
+    (welcome,) = await store.claim(9, NOW)
+    assert (welcome.notice.kind, welcome.subscriber.id, welcome.session) == (Kind.WELCOME, eve.id, session())
+    assert [c.how for c in await store.consents(eve.id)] == ["form", "link"]
+
+
+async def test_a_request_for_a_known_address_changes_nothing_of_it(store: Store) -> None:
+    ada = await store.subscriber(ADA.address)
+    assert await asked(store, replace(ADA, language="en", timezone="Europe/Berlin")) is Kind.WELCOME
+    assert await store.subscriber(ADA.address) == ada
+    assert ada is not None
+    await store.set_state(ada.id, State.UNSUBSCRIBED, NOW)
+    assert await asked(store, replace(ADA, language="en")) is Kind.CONFIRMATION
+    left = await store.subscriber(ADA.address)
+    assert left == replace(ada, state=State.UNSUBSCRIBED)
+    await store.set_state(ada.id, State.BLOCKED, NOW, reason="no such user")
+    assert await asked(store, ADA) is None
+
+
+async def test_nobody_is_bombed_with_requests(store: Store) -> None:
+    assert [await asked(store) for _ in range(3)] == [Kind.CONFIRMATION, Kind.CONFIRMATION, None]
+    assert await asked(store, at=NOW + DAYS) is Kind.CONFIRMATION
+    others = [replace(ADA, address=f"eve{n}@example.org") for n in range(5)]
+    for one in others[:4]:
+        assert await asked(store, one, NOW + DAYS) is Kind.CONFIRMATION
+    with pytest.raises(LimitError):
+        await asked(store, others[4], NOW + DAYS)
+    assert await store.subscriber(others[4].address) is None
+
+
+async def test_a_request_that_nobody_confirms_is_forgotten(store: Store) -> None:
+    await asked(store)
+    await store.expire(NOW + CONFIRM_WITHIN - SECOND)
+    assert await store.subscriber("eve@example.org") is not None
+    await store.expire(NOW + CONFIRM_WITHIN)
+    assert await store.subscriber("eve@example.org") is None
+
+
+async def test_a_request_that_was_confirmed_or_left_meanwhile_is_not_mailed(store: Store) -> None:
+    await asked(store)
+    (claim,) = await store.claim(1, NOW)
+    await store.set_state(claim.subscriber.id, State.CONFIRMED, NOW)
+    assert not await store.intend(claim, NOW)
+
+
+async def test_mails_about_subscriptions_go_first_and_survive_a_new_list(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    await asked(store)
+    await store.accept(Accepted(seminar(session(id="other")), b"text", "talks.toml", NOW), ())
+    assert [c.subscriber.address for c in await store.claim(9, NOW)] == ["eve@example.org"]
+
+
+async def test_who_was_welcomed_with_a_session_is_told_when_it_changes(store: Store) -> None:
+    await asked(store)
+    (claim,) = await store.claim(1, NOW)
+    await store.confirm(claim.subscriber.id, session(), NOW, per_address=2)
+    moved = session(START + DAYS)
+    assert (await store.facts()).told == {"2021-11-27": session()}
+    change = replace(opening("change-1", Recipients(told=True), 1), before=session())
+    assert await store.settle([change], moved, NOW) == [1]
+    assert (await store.facts()).told == {"2021-11-27": moved}
 
 
 async def test_revoked_links_are_of_an_older_series(store: Store) -> None:

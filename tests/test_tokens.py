@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from samples import ADA
 
 from notifier.errors import TokenError, TokenExpired
-from notifier.tokens import CONFIRM_WITHIN, Grant, Keyring, Purpose, SignedLinks
+from notifier.subscribers import CONFIRM_WITHIN
+from notifier.tokens import Grant, Keyring, Purpose, SignedLinks
 
 NOW = datetime(2021, 11, 20, tzinfo=UTC)
 RING = Keyring(("a-key-for-tests",))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from notifier.talks import Seminar, Session
 
 
-_KINDS = ("announcement", "reminder", "change", "cancelled")
+_KINDS = ("announcement", "reminder", "change", "cancelled", "confirmation", "welcome")
 
 
 def _instant(text: str | None, config: Config) -> datetime:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from notifier.intake import Accepted
-from notifier.notices import Decision, Facts, Notice
+from notifier.notices import Decision, Facts, Kind, Notice
 from notifier.returns import Meaning
 from notifier.revisions import Identity
 from notifier.subscribers import State, Subscriber
@@ -39,6 +39,7 @@ class Claim:
     """One delivery that this process is to make now.
 
     `opened_at` is the Date of every attempt; `session` is as it was then, and `before`, in a change, as people knew it.
+    A notice about a subscription may have no session.
     `attempts` counts the tries that the mail server answered, and `is_resend` tells that the last one was ambiguous.
     """
 
@@ -46,7 +47,7 @@ class Claim:
     notice: Notice
     subscriber: Subscriber
     opened_at: datetime
-    session: Session
+    session: Session | None
     attempts: int = 0
     is_resend: bool = False
     before: Session | None = None
@@ -178,7 +179,10 @@ class Store(Protocol):
         ...
 
     async def expire(self, now: datetime) -> int:
-        """Ends what could not be sent before its deadline, and what is owed to people who left; returns how many."""
+        """Ends what could not be sent before its deadline, and what is owed to people who left; returns how many.
+
+        Forgets who did not confirm within `CONFIRM_WITHIN`.
+        """
         ...
 
     async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "") -> list[bool]:
@@ -205,6 +209,24 @@ class Store(Protocol):
         A dead address and a complaint block the subscriber, and so does the `limit`th soft return `within` this time.
         The same tale of a delivery or a lesser one is no news, nor is that of one which the ledger does not know.
         """
+        ...
+
+    async def ask(
+        self, one: Subscriber, session: Session | None, now: datetime, *, per_address: int, in_all: int
+    ) -> Kind | None:
+        """Opens the mail that answers a request for a subscription, which tells of the session besides.
+
+        It asks the address to confirm or, where it is confirmed already, welcomes it again, at most `per_address`
+        times a day. None where nothing is sent.
+
+        Raises LimitError where `in_all` such mails were opened within the hour already.
+        """
+        ...
+
+    async def confirm(
+        self, subscriber_id: int, session: Session | None, now: datetime, *, per_address: int
+    ) -> Subscriber | None:
+        """Confirms a subscription, where `State.may_become` allows it, and opens the mail that welcomes them."""
         ...
 
     async def prefer(self, wishes: Subscriber, now: datetime) -> Subscriber | None:

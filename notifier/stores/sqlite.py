@@ -19,16 +19,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from notifier import talks
-from notifier.errors import Problem, StoreError
+from notifier.errors import LimitError, Problem, StoreError
 from notifier.intake import Accepted
-from notifier.notices import Decision, Facts, Kind, Notice, Recipients, Settled, Verdict
+from notifier.notices import BESIDE, Decision, Facts, Kind, Notice, Recipients, Settled, Verdict
 from notifier.returns import Meaning
 from notifier.revisions import Identity
 from notifier.stores import Claim, Consent, Delivery, DeliveryState, Result, Returned, Summary
-from notifier.subscribers import State, Subscriber, comparable, searchable
+from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, comparable, searchable
 from notifier.talks import Seminar, Session
 
 T = TypeVar("T")
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 _FIRST_SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -94,7 +96,9 @@ CREATE TABLE returned (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX returned_of_subscriber ON returned (subscriber_id, at);
 """
-_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL)  # each makes of a store of the version before it one of its own
+_REQUESTS = "CREATE INDEX notice_of_subscriptions ON notice (at) WHERE session_id BETWEEN '@' AND 'A';"
+# Each makes of a store of the version before it one of its own.
+_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS)
 SCHEMA_VERSION = len(_SCHEMAS)
 
 _RECIPIENTS = """
@@ -112,10 +116,13 @@ _RECIPIENTS = """
         )
         OR (:told AND s.id IN (
             SELECT d.subscriber_id FROM delivery d JOIN notice n ON n.id = d.notice_id
-            WHERE n.session_id = :session_id
+            WHERE n.session_id IN (:session_id, '@' || :session_id)
             AND d.state IN ('queued', 'claimed', 'in-flight', 'sent', 'deferred', 'ambiguous')))
     )
 """
+_IS_ADDRESSED = (
+    "CASE n.kind WHEN 'confirmation' THEN s.state IN ('unconfirmed', 'unsubscribed') ELSE s.state = 'confirmed' END"
+)
 _NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is old enough to be due
 # An ambiguous row without a time waits for nothing: it was resent once already, or the operator chose to hold it.
 _UNSENT = "state IN ('queued', 'claimed', 'deferred') OR (state = 'ambiguous' AND not_before IS NOT NULL)"
@@ -232,8 +239,8 @@ class SqliteStore:
             done = db.execute(
                 "UPDATE delivery SET state = 'in-flight', updated = :now"
                 " WHERE notice_id = :notice AND subscriber_id = :subscriber AND state = 'claimed'"
-                " AND EXISTS (SELECT 1 FROM subscriber WHERE id = :subscriber AND state = 'confirmed')"
-                " AND EXISTS (SELECT 1 FROM notice WHERE id = :notice AND deadline > :now)",
+                " AND EXISTS (SELECT 1 FROM subscriber s JOIN notice n ON n.id = :notice AND n.deadline > :now"
+                f" WHERE s.id = :subscriber AND {_IS_ADDRESSED})",
                 {"now": _ms(now), "notice": claim.notice_id, "subscriber": claim.subscriber.id},
             )
             return done.rowcount == 1
@@ -273,9 +280,13 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> int:
             left = db.execute(
                 "UPDATE delivery SET state = 'cancelled', reply = 'no longer a subscriber', updated = ?"
-                f" WHERE ({_UNSENT}) AND subscriber_id NOT IN (SELECT id FROM subscriber WHERE state = 'confirmed')",
+                f" WHERE ({_UNSENT}) AND NOT EXISTS (SELECT 1 FROM subscriber s JOIN notice n ON n.id = notice_id"
+                f" WHERE s.id = subscriber_id AND {_IS_ADDRESSED})",
                 (_ms(now),),
             ).rowcount
+            db.execute(
+                "DELETE FROM subscriber WHERE state = 'unconfirmed' AND changed <= ?", (_ms(now - CONFIRM_WITHIN),)
+            )
             late = db.execute(
                 "UPDATE delivery SET state = 'expired', reply = trim('its deadline passed; ' || reply, '; '),"
                 f" updated = :now WHERE ({_UNSENT}) AND notice_id IN (SELECT id FROM notice WHERE deadline <= :now)",
@@ -299,6 +310,34 @@ class SqliteStore:
     ) -> tuple[bool, Subscriber | None]:
         return await self._write(lambda db: _come_back(db, returned, _ms(now), limit, _ms(now - within)))
 
+    async def ask(
+        self, one: Subscriber, session: Session | None, now: datetime, *, per_address: int, in_all: int
+    ) -> Kind | None:
+        def work(db: sqlite3.Connection) -> Kind | None:
+            recent = db.execute(_MAILS_OF_SUBSCRIPTIONS, (_ms(now - HOUR),)).fetchone()[0]
+            if recent >= in_all:
+                raise LimitError(Problem("too many people ask for a subscription at once", "try again in an hour"))
+            known = _asked(db, one, _ms(now))
+            if known.state is State.BLOCKED or _mails_today(db, known.id, now) >= per_address:
+                return None
+            kind = Kind.WELCOME if known.state is State.CONFIRMED else Kind.CONFIRMATION
+            _open_for(db, kind, known.id, session, now)
+            return kind
+
+        return await self._write(work)
+
+    async def confirm(
+        self, subscriber_id: int, session: Session | None, now: datetime, *, per_address: int
+    ) -> Subscriber | None:
+        def work(db: sqlite3.Connection) -> Subscriber | None:
+            before = _subscriber(db, subscriber_id)
+            one = _set_state(db, subscriber_id, State.CONFIRMED, _ms(now), "link")
+            if before and one and before.state is not one.state and _mails_today(db, one.id, now) < per_address:
+                _open_for(db, Kind.WELCOME, one.id, session, now)
+            return one
+
+        return await self._write(work)
+
     async def prefer(self, wishes: Subscriber, now: datetime) -> Subscriber | None:
         def work(db: sqlite3.Connection) -> Subscriber | None:
             known = _subscriber(db, wishes.id)
@@ -320,6 +359,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> bool:
             # What a mail server answered may name the address.
             db.execute("UPDATE delivery SET reply = '' WHERE subscriber_id = ?", (subscriber_id,))
+            db.execute("UPDATE returned SET said = '' WHERE subscriber_id = ?", (subscriber_id,))
             db.execute("UPDATE returned SET said = '' WHERE subscriber_id = ?", (subscriber_id,))
             db.execute(
                 "UPDATE delivery SET state = 'cancelled', reply = 'the subscriber was erased', updated = ?"
@@ -461,10 +501,16 @@ def _fact(db: sqlite3.Connection, name: str, default: str = "") -> str:
     return default if row is None else str(row["value"])
 
 
+_WELCOMED = """
+    SELECT session_id, snapshot, min(id) FROM notice
+    WHERE session_id BETWEEN '@' AND 'A' AND session_id <> '@' AND rule = 'welcome' GROUP BY session_id
+"""
+
+
 def _facts(db: sqlite3.Connection) -> Facts:
     settled: dict[str, list[Settled]] = {}
     told: dict[str, str] = {}
-    for row in db.execute("SELECT * FROM notice ORDER BY id"):
+    for row in db.execute("SELECT * FROM notice WHERE session_id NOT BETWEEN '@' AND 'A' ORDER BY id"):
         fact = Settled(
             Kind(row["kind"]),
             row["rule"],
@@ -478,6 +524,11 @@ def _facts(db: sqlite3.Connection) -> Facts:
         if fact.verdict is Verdict.OPEN:
             told[row["session_id"]] = row["snapshot"]
     reached = {session_id for session_id, facts in settled.items() if any(fact.reached for fact in facts)}
+    # Where no notice reached anybody yet, those who were welcomed know the session as the first of them was told.
+    for row in db.execute(_WELCOMED):
+        if (session_id := row["session_id"].removeprefix(BESIDE)) not in reached:
+            told[session_id] = row["snapshot"]
+            reached.add(session_id)
     return Facts(
         baseline=_instant(int(_fact(db, "baseline", _NEVER))),
         rules={row["name"]: _instant(row["first_seen"]) for row in db.execute("SELECT * FROM rule")},
@@ -507,7 +558,8 @@ def _accept(db: sqlite3.Connection, accepted: Accepted, changed: Iterable[Sessio
     db.execute(
         "UPDATE delivery SET state = 'cancelled', reply = 'the session was taken off the list', updated = ?"
         f" WHERE ({_UNSENT}) AND notice_id IN"
-        " (SELECT id FROM notice WHERE session_id NOT IN (SELECT value FROM json_each(?)))",
+        " (SELECT id FROM notice WHERE session_id NOT IN (SELECT value FROM json_each(?))"
+        " AND session_id NOT BETWEEN '@' AND 'A')",
         (_ms(accepted.at), present),
     )
 
@@ -571,14 +623,14 @@ def _settle(db: sqlite3.Connection, decision: Decision, session: Session, at: in
     return reached
 
 
-_CLAIMABLE = """
+_CLAIMABLE = f"""
     SELECT d.notice_id, d.subscriber_id, d.attempts, d.state = 'ambiguous' AS is_resend, n.session_id, n.kind, n.rule,
            n.generation, n.due, n.deadline, n.lead, n.at, n.snapshot, n.before
     FROM delivery d JOIN notice n ON n.id = d.notice_id JOIN subscriber s ON s.id = d.subscriber_id
     WHERE d.state IN ('queued', 'deferred', 'ambiguous') AND d.not_before <= :now
-      AND n.deadline > :now AND s.state = 'confirmed'
+      AND n.deadline > :now AND {_IS_ADDRESSED}
       AND n.session_id NOT IN (SELECT value FROM json_each(:paused))
-    ORDER BY n.deadline, d.notice_id, d.subscriber_id LIMIT :limit
+    ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, d.notice_id, d.subscriber_id LIMIT :limit
 """
 
 
@@ -600,7 +652,7 @@ def _claim_of(row: sqlite3.Row, one: Subscriber) -> Claim:
         _notice(row),
         one,
         _instant(row["at"]),
-        _session(row["snapshot"]),
+        _session(row["snapshot"]) if row["snapshot"] else None,
         row["attempts"],
         bool(row["is_resend"]),
         _session(row["before"]) if row["before"] else None,
@@ -699,6 +751,47 @@ def _block(db: sqlite3.Connection, subscriber_id: int, reason: str, at: int, how
     if known is None or known.state is not State.CONFIRMED:
         return None
     return _set_state(db, subscriber_id, State.BLOCKED, at, how, reason)
+
+
+def _asked(db: sqlite3.Connection, one: Subscriber, at: int) -> Subscriber:
+    """The subscriber at an address for which somebody asks; who never confirmed is as the last one who asked said."""
+    key = comparable(one.address)
+    known = next(iter(_subscribers(db, "WHERE s.comparable = ?", key)), None)
+    if known is None or known.state is State.UNCONFIRMED:
+        _subscribe(db, replace(one, state=State.UNCONFIRMED), at, "form")
+        db.execute("UPDATE subscriber SET changed = ? WHERE comparable = ?", (at, key))
+    return known or _subscribers(db, "WHERE s.comparable = ?", key)[0]
+
+
+_MAILS_OF_SUBSCRIPTIONS = "SELECT count(*) FROM notice WHERE session_id BETWEEN '@' AND 'A' AND at > ?"
+
+
+def _mails_today(db: sqlite3.Connection, subscriber_id: int, now: datetime) -> int:
+    """How many mails about their subscription were opened for them in the last 24 hours."""
+    count: int = db.execute(
+        "SELECT count(*) FROM delivery d JOIN notice n ON n.id = d.notice_id"
+        " WHERE d.subscriber_id = ? AND n.session_id BETWEEN '@' AND 'A' AND n.at > ?",
+        (subscriber_id, _ms(now - DAY)),
+    ).fetchone()[0]
+    return count
+
+
+def _open_for(db: sqlite3.Connection, kind: Kind, subscriber_id: int, session: Session | None, now: datetime) -> None:
+    """Opens a notice about a subscription, and the one delivery of it."""
+    at, deadline = _ms(now), _ms(now + DAY)
+    made = db.execute(
+        "INSERT INTO notice (session_id, kind, rule, generation, due, deadline, verdict, reason, at, snapshot, reached)"
+        " VALUES (:session, :kind, :kind, (SELECT coalesce(max(generation), 0) + 1 FROM notice"
+        " WHERE session_id = :session AND rule = :kind), :at, :deadline, 'open', '', :at, :snapshot, 1)",
+        {
+            "session": BESIDE + (session.id if session else ""), "kind": kind, "at": at, "deadline": deadline,
+            "snapshot": _snapshot(session) if session else "",
+        },
+    )  # fmt: skip
+    db.execute(
+        "INSERT INTO delivery (notice_id, subscriber_id, state, not_before, updated) VALUES (?, ?, 'queued', ?, ?)",
+        (made.lastrowid, subscriber_id, at, at),
+    )
 
 
 def _set_state(
