@@ -64,13 +64,13 @@ def plain_math(text: str) -> str:
 
 
 def parted(text: str) -> Iterator[tuple[str, str]]:
-    r"""The text in its parts, in order: its words as ("", words), a formula's TeX as ("inline" or "display", TeX)."""
+    r"""The text in its parts, in order: its words as ("", words), a formula's TeX as ("inline" or "block", TeX)."""
     end = 0
     for found in _FORMULA.finditer(text):
         if _is_price(found):
             continue
         yield "", text[end : found.start()]
-        yield "display" if found.lastgroup in ("display", "square") else "inline", found[found.lastgroup or 0]
+        yield "block" if found.lastgroup in ("display", "square") else "inline", found[found.lastgroup or 0]
         end = found.end()
     yield "", text[end:]
 

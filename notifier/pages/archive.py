@@ -33,7 +33,7 @@ class Group:
 
     def listed(self, language: str) -> dict[str, Any]:
         """What templates know of it in this language."""
-        return {"year": self.year, "entries": [one.entries[language] for one in self.shown], "strip": self.strip}
+        return {"year": self.year, "entries": [one.entry(language) for one in self.shown], "strip": self.strip}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class Archive:
         groups = tuple(Group(year, some) for year, some in _yearly(islice(every, MOST_FOUND), zone))
         years = {group.year: len(group.shown) for group in self.groups}
         query = urlencode({"q": asked, **({"year": year} if year else {})})
-        values = _values(year, years, groups, language, asked=asked, count=len(every), query=query)
+        about = {"asked": asked, "count": len(every), "listed": MOST_FOUND, "query": query}
+        values = _values(year, years, groups, language, **about)
         return self.press.page("history", language, MINUTES, **values)
 
 

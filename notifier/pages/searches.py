@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-MOST_FOUND = 100  # sessions that one answer lists
+MOST_FOUND = 50  # sessions that one answer lists
 _LONGEST = 200
 
 

@@ -62,11 +62,16 @@ class Shown:
         """The page by language. Raises TemplateError."""
         return {language: self._page(language) for language in LANGUAGES}
 
+    def entry(self, language: str) -> Markup:
+        """What lists of sessions show of it in this language. Raises TemplateError."""
+        if language not in self._entries:
+            known = {"session": self.session, "phase": str(self.place.phase)}
+            self._entries[language] = self.press.fragment("entry", language, **known)
+        return self._entries[language]
+
     @cached_property
-    def entries(self) -> Mapping[str, Markup]:
-        """What lists of sessions show of it, by language. Raises TemplateError."""
-        known = {"session": self.session, "phase": str(self.place.phase)}
-        return {language: self.press.fragment("entry", language, **known) for language in LANGUAGES}
+    def _entries(self) -> dict[str, Markup]:
+        return {}
 
     @property
     def tag(self) -> str:

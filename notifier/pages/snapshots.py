@@ -255,8 +255,8 @@ class Schedule:
             **(self.coming.about(language) if self.coming else {}),
             "coming": self.coming and self.coming.session,
             "days": self.days,
-            "upcoming": [one.entries[language] for one in self.upcoming],
-            "past": [one.entries[language] for one in self.past],
+            "upcoming": [one.entry(language) for one in self.upcoming],
+            "past": [one.entry(language) for one in self.past],
             "strip": self.strip,
         }
 

@@ -36,7 +36,6 @@ const count = () =>
     const now = Date.now();
     const left = new Date(start) - now;
     line.textContent = left > 0 ? before.replace("{span}", span(left)) : now < new Date(end) ? on : after;
-    line.hidden = false;
   });
 count();
 setInterval(count, 20000);
