@@ -16,6 +16,7 @@ from notifier.errors import NotifierError, Problem, TalkListError
 from notifier.intake import Accepted, Intake
 from notifier.mailings import Mailing, doubts, mailing
 from notifier.notices import Decision, Facts, Kind, Notice, Verdict
+from notifier.rates import Limits, duration
 from notifier.revisions import Change
 from notifier.stores import Delivery, DeliveryState, Store
 from notifier.subscribers import Subscriber, normalised_address, searchable
@@ -308,6 +309,7 @@ async def status(config: Config, now: datetime) -> dict[str, Any]:
     alive = await control.call(control.socket_path(config.store.path), {"do": "status"})
     async with reading(config) as store:
         told = await _told(store, config, now) if store else {"subscribers": {}, "deliveries": {}, "errors": []}
+        mailings = await _mailings(store, alive, wiring.limits(config), now) if store else []
         hold = await store.fact("hold") if store else ""
     trouble = dict(alive["trouble"]) if alive else {}
     if hold:
@@ -323,6 +325,7 @@ async def status(config: Config, now: datetime) -> dict[str, Any]:
         "running": alive is not None,
         **({"pid": alive["pid"], "since": alive["since"]} if alive else {}),
         **told,
+        "mailings": mailings,
         "trouble": trouble,
         "needs_a_person": bool(trouble),
     }
@@ -362,6 +365,28 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
         ],
         "feed": {"etag": etag, "modified": modified.isoformat()} if modified else None,
     }
+
+
+async def _mailings(store: Store, alive: dict[str, Any] | None, limits: Limits, now: datetime) -> list[dict[str, Any]]:
+    """How far each mailing is, and when it will be through at the present speed: one is served after the other."""
+    per_minute = alive.get("per_minute", 0) if alive else 0
+    mailings, before = [], 0
+    for one in await store.progress():
+        before += one.waiting
+        takes = before / per_minute * timedelta(minutes=1) if per_minute else duration(limits, before)
+        mailings.append(
+            _said(one.notice)
+            | {
+                "done": one.total - one.waiting,
+                "total": one.total,
+                "failed": one.deliveries.get("failed", 0),
+                "deferred": one.deliveries.get("deferred", 0),
+                "per_minute": per_minute,
+                "ends": (now + takes).isoformat(timespec="seconds") if alive and (per_minute or limits) else None,
+                "deadline": one.notice.deadline.isoformat(),
+            }
+        )
+    return mailings
 
 
 def _said(notice: Notice) -> dict[str, str]:

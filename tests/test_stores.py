@@ -538,6 +538,20 @@ async def test_the_summary_counts_by_state(store: Store) -> None:
     assert summary.overdue == 2
 
 
+async def test_the_progress_of_a_mailing_is_told_until_it_is_over(store: Store) -> None:
+    assert await store.progress() == []
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await sent(store, ada)
+    (one,) = await store.progress()
+    assert replace(one.notice, recipients=EVERYONE) == notice()
+    assert (one.deliveries, one.total, one.waiting) == ({"queued": 2, "sent": 1}, 3, 2)
+    for claim in await store.claim(9, NOW):
+        assert (await store.progress())[0].waiting > 0
+        await sent(store, claim)
+    assert await store.progress() == []
+
+
 async def test_a_damaged_or_newer_file_is_refused_with_words(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.db"
     damaged.write_bytes(b"this is no database" * 100)

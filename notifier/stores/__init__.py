@@ -120,6 +120,26 @@ class Summary:
     blocked: Sequence[Subscriber] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the mailing of one notice is, of which something is still to be done."""
+
+    notice: Notice
+    deliveries: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many people it is for."""
+        return sum(self.deliveries.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many of them it may still reach."""
+        return sum(
+            self.deliveries.get(state, 0) for state in ("queued", "claimed", "in-flight", "deferred", "ambiguous")
+        )
+
+
 class Store(Protocol):
     """What every engine offers. Each call is one transaction: it happens whole or not at all, also in a crash."""
 
@@ -271,6 +291,10 @@ class Store(Protocol):
 
     async def counts(self, notices: Sequence[Notice], seminar: Seminar) -> list[int]:
         """How many people each notice about a session of this seminar would reach if it opened when it is due."""
+        ...
+
+    async def progress(self) -> list[Progress]:
+        """Every mailing that is not over, soonest deadline first."""
         ...
 
     async def summary(self, now: datetime) -> Summary:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ from notifier.intake import Accepted
 from notifier.notices import BESIDE, Decision, Facts, Kind, Notice, Recipients, Settled, Verdict
 from notifier.returns import Meaning
 from notifier.revisions import Identity
-from notifier.stores import Claim, Consent, Delivery, DeliveryState, Result, Returned, Summary
+from notifier.stores import Claim, Consent, Delivery, DeliveryState, Progress, Result, Returned, Summary
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, comparable, searchable
 from notifier.talks import Seminar, Session
 
@@ -407,6 +408,9 @@ class SqliteStore:
         return await self._run(
             lambda db: [db.execute(f"SELECT count(*) FROM ({_RECIPIENTS})", one).fetchone()[0] for one in whom]
         )
+
+    async def progress(self) -> list[Progress]:
+        return await self._run(_progress)
 
     async def summary(self, now: datetime) -> Summary:
         return await self._run(lambda db: _summary(db, _ms(now)))
@@ -865,6 +869,20 @@ def _deliveries(db: sqlite3.Connection, clause: str, *values: object) -> list[De
         )
         for row in rows
     ]  # fmt: skip
+
+
+_RUNNING = """
+    SELECT n.*, d.state, count(*) AS count FROM delivery d JOIN notice n ON n.id = d.notice_id
+    WHERE d.notice_id IN (
+        SELECT notice_id FROM delivery WHERE state IN ('queued', 'deferred', 'ambiguous') AND not_before IS NOT NULL
+        UNION SELECT notice_id FROM delivery WHERE state IN ('claimed', 'in-flight'))
+    GROUP BY n.id, d.state ORDER BY n.deadline, n.id
+"""
+
+
+def _progress(db: sqlite3.Connection) -> list[Progress]:
+    rows = groupby(db.execute(_RUNNING), lambda row: _notice(row))
+    return [Progress(notice, {row["state"]: row["count"] for row in states}) for notice, states in rows]
 
 
 def _summary(db: sqlite3.Connection, now: int) -> Summary:
