@@ -12,8 +12,9 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -31,6 +32,7 @@ from notifier.intake import Accepted
 from notifier.messages import Composer, Message, trouble
 from notifier.notices import OF_SUBSCRIPTIONS, Decision, Kind, Verdict
 from notifier.pages import Snapshot
+from notifier.revisions import Identity
 from notifier.server import Server
 from notifier.stores import Claim
 from notifier.subscribers import State, Subscriber
@@ -43,6 +45,10 @@ HEARTBEAT = timedelta(seconds=10)
 OVERSLEPT = timedelta(seconds=60)
 LAST_DAY = timedelta(hours=24)  # mail so close to the start may show the join fields of reminders
 TROUBLE_EVERY = timedelta(hours=1)
+OLD_STORE = (
+    "the store is older than what was published from it, as after a backup was put back: whoever had mail since then"
+    " would have it again; look at notifier plan, then notifier release"
+)
 
 
 class Daemon:
@@ -123,6 +129,7 @@ class Daemon:
         self._store = await wiring.open_store(self._config)
         held.push_async_callback(self._store.close)
         await self._store.begin(self._started, notices.rule_names(self._config.notices.rules))
+        self._witness = wiring.witness(self._config)
         self._documents = await self._store.documents()
         self._keyring = Keyring.parse(await self._store.fact("link_key") or secrets.token_urlsafe(32))
         await self._store.note({"link_key": self._keyring.text})
@@ -132,6 +139,7 @@ class Daemon:
     async def _first_list(self) -> None:
         """Publishes the list as it is now or, where that cannot be used, as it was last accepted."""
         self._accepted = await self._store.accepted()
+        await self._hear_witness()
         self._watched = wiring.watched(self._config)
         try:
             # What is on the list at the first start was there before it: nothing that was due earlier is sent.
@@ -140,7 +148,30 @@ class Daemon:
             if self._accepted is None:
                 raise
             self._refuse(error)
+            await self._stamp_anew(self._accepted)
             await self._publish()
+
+    async def _hear_witness(self) -> None:
+        """Where the store was put back from an older copy, nothing that was published goes back with it.
+
+        Nor is anything sent: whoever had mail since that copy was made would have it again.
+        """
+        ahead = self._witness.newer_than(await self._store.identities())
+        published = await self._store.fact("published")
+        seen = self._witness.published
+        if not ahead and (seen is None or (published and seen <= datetime.fromisoformat(published))):
+            return
+        log.error("%s", OLD_STORE)
+        self._documents = {}  # since when they have been as they are, nobody knows
+        if self._accepted is not None and not await self._store.fact("hold"):
+            await self._store.note({"hold": OLD_STORE})
+
+    async def _stamp_anew(self, accepted: Accepted) -> None:
+        stored = await self._store.identities()
+        if ahead := self._witness.newer_than(stored):
+            domain = wiring.domain(self._config)
+            seminar, changed = revisions.stamp(accepted.seminar, stored | ahead, domain=domain, now=self._started)
+            await self._keep(replace(accepted, seminar=seminar), (*ahead.values(), *changed))
 
     async def _open_doors(self, held: AsyncExitStack) -> None:
         assert self._snapshot is not None
@@ -260,24 +291,32 @@ class Daemon:
     async def _take(self, data: bytes, now: datetime, *, allow_removals: bool = False) -> str:
         """Publishes the list in these bytes; returns what changed, in words. Raises NotifierError if it is refused."""
         async with self._taking:
+            stored = await self._store.identities()
+            ahead = self._witness.newer_than(stored)
             taken = await asyncio.to_thread(
                 intake.take,
                 data,
                 self._config.context,
                 form=self._config.format,
                 previous=self._accepted,
-                identities=await self._store.identities(),
+                identities=stored | ahead,
                 domain=wiring.domain(self._config),
                 now=now,
                 allow_removals=allow_removals,
             )
             old = self._accepted.seminar if self._accepted else None
             changed = revisions.summary(revisions.diff(old, taken.accepted.seminar))
-            await self._store.accept(taken.accepted, taken.identities)
-            self._accepted, self._problems = taken.accepted, ()
+            await self._keep(taken.accepted, (*ahead.values(), *taken.identities))
+            self._problems = ()
             log.info("accepted the talk list: %s; %d doubts", changed, len(taken.warnings))
             await self._publish()
             return changed
+
+    async def _keep(self, accepted: Accepted, identities: Sequence[Identity]) -> None:
+        """Holds the list and what its sessions are known by, on the disk before anything of it is published."""
+        await self._store.accept(accepted, identities)
+        await asyncio.to_thread(self._witness.note, identities)
+        self._accepted = accepted
 
     def _refuse(self, error: NotifierError) -> None:
         self._problems = error.problems
@@ -331,6 +370,9 @@ class Daemon:
         )
         fresh = {name: at for name, at in snapshot.modified.items() if self._documents.get(name) != at}
         await self._store.publish(fresh)
+        if latest := max((at for _, at in fresh.values()), default=None):
+            await self._store.note({"published": latest.isoformat()})
+            await asyncio.to_thread(self._witness.note, (), latest)
         self._documents |= fresh
         self._snapshot = snapshot
         self._composer = Composer(wiring.mail_site(self._config, self._seminar, self._keyring), self._mail_templates)

@@ -60,6 +60,7 @@ async def taken(
     async with reading(config) as store:
         previous = await store.accepted() if store else None
         identities = await store.identities() if store else {}
+    identities |= wiring.witness(config).newer_than(identities)
     intaken = intake.take(
         data,
         replace(config.context, source=source or config.talks),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
     from notifier.transports import Transport
+    from notifier.witness import Witness
 
 
 def config(path: Path) -> Config:
@@ -163,6 +164,13 @@ async def locked_store(config: Config) -> AsyncIterator[SqliteStore]:
 def lock_path(store: Path) -> Path:
     """The file that stands for a store's lock."""
     return store.with_suffix(".lock")
+
+
+def witness(config: Config) -> Witness:
+    """What was once published from the store that the settings name. Raises StoreError."""
+    from notifier.witness import Witness
+
+    return Witness(config.store.path.with_suffix(".published"))
 
 
 def first_files(now: datetime) -> dict[str, str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trustme
+from house import House
 from hypothesis import settings
+from mailserver import MailServer
 
 # Machines are shared, so that time proves nothing; and a change is not to be refused for what chance finds elsewhere.
 settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -46,6 +48,14 @@ def certified(authority: tuple[trustme.CA, Path]) -> Callable[..., ssl.SSLContex
         return made
 
     return context
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    with MailServer() as mail:
+        house = House(tmp_path, mail)
+        yield house
+        await house.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

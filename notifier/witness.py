@@ -1,0 +1,119 @@
+"""What was once published, in a file beside the store: a store put back from an older copy takes nothing of it back.
+
+A calendar that knows revision 5 of a session passes over a 4 which comes later, and so would stay wrong for ever. The
+file is one JSON object a line, each of them on the disk before what it tells of is published; the latest line counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from notifier import files
+from notifier.errors import NotifierError, Problem, StoreError
+from notifier.revisions import Identity
+
+_SLACK = 1000  # lines that are out of date before the file is written anew
+
+
+class Witness:
+    """The newest identity of every session that was ever published, and when anything published last changed.
+
+    Raises StoreError where the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identities: dict[str, Identity] = {}
+        self.published: datetime | None = None
+        try:
+            data = path.read_bytes() if path.exists() else b""
+        except OSError as error:
+            raise self._failed(error) from error
+        # A line that a power cut broke off must not swallow the next one.
+        self._is_untidy = bool(data) and not data.endswith(b"\n")
+        lines = data.splitlines()
+        for line in lines:
+            self._remember(line)
+        self._is_untidy |= len(lines) > len(self._identities) + _SLACK
+
+    def newer_than(self, stored: Mapping[str, Identity]) -> dict[str, Identity]:
+        """The identities by session id that the store has only as they were before, or not at all: normally none."""
+        return {key: seen for key, seen in self._identities.items() if _age(seen) > _age(stored.get(key))}
+
+    def note(self, identities: Iterable[Identity], published: datetime | None = None) -> None:
+        """Keeps what is about to be published. Raises StoreError: then it must not be."""
+        fresh = [one for one in identities if _age(one) > _age(self._identities.get(one.id))]
+        later = published is not None and (self.published is None or published > self.published)
+        if not fresh and not later:
+            return
+        self._identities |= {one.id: one for one in fresh}
+        self.published = published if later else self.published
+        try:
+            if self._is_untidy:
+                self._write_anew()
+            else:
+                self._append([*map(_identity_line, fresh), *([_published_line(self.published)] if later else [])])
+        except (OSError, NotifierError) as error:
+            self._is_untidy = True  # a part of it may stand there
+            raise self._failed(error) from error
+
+    def _append(self, lines: Iterable[str]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _write_anew(self) -> None:
+        files.write_atomically(self._path, "".join(self._lines()), overwrite=True)
+        self._is_untidy = False
+
+    def _lines(self) -> Iterator[str]:
+        yield from map(_identity_line, self._identities.values())
+        if self.published:
+            yield _published_line(self.published)
+
+    def _remember(self, line: bytes) -> None:
+        try:
+            values = json.loads(line)
+            if "published" in values:
+                self.published = datetime.fromisoformat(values["published"])
+            else:
+                one = _identity(values)
+                self._identities[one.id] = one
+        except (ValueError, TypeError, KeyError):
+            self._is_untidy = True  # broken off, or damaged: the others still count
+
+    def _failed(self, error: Exception) -> StoreError:
+        told = f"what was published cannot be noted: {error}"
+        return StoreError(Problem(told, "make room, or let the daemon's user read and write it", str(self._path)))
+
+
+def _age(identity: Identity | None) -> tuple[int, datetime]:
+    return (identity.revision, identity.modified) if identity else (-1, datetime.min.replace(tzinfo=UTC))
+
+
+def _identity_line(one: Identity) -> str:
+    values = {
+        "id": one.id,
+        "uid": one.uid,
+        "revision": one.revision,
+        "digest": one.digest,
+        "created": one.created.isoformat(),
+        "modified": one.modified.isoformat(),
+    }
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+def _published_line(at: datetime | None) -> str:
+    assert at is not None
+    return json.dumps({"published": at.isoformat()}) + "\n"
+
+
+def _identity(values: Mapping[str, Any]) -> Identity:
+    created, modified = (datetime.fromisoformat(values[name]) for name in ("created", "modified"))
+    return Identity(values["id"], values["uid"], values["digest"], int(values["revision"]), created, modified)
