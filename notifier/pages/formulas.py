@@ -30,7 +30,21 @@ def with_formulas(text: str) -> Markup:
     """The text as HTML, with a formula that cannot be read in plain characters. Never fails."""
     if "\\" not in text and "$" not in text:
         return escape(text)
-    return Markup("").join(_formula(part, kind) if kind else escape(plain_math(part)) for kind, part in parted(text))
+    parts = list(parted(text))
+    return Markup("").join(
+        _formula(part, kind) if kind else escape(plain_math(_beside(parts, at)))
+        for at, (kind, part) in enumerate(parts)
+    )
+
+
+def _beside(parts: list[tuple[str, str]], at: int) -> str:
+    """The words at this place without the line breaks next to a formula set apart, which brings room of its own."""
+    words = parts[at][1]
+    if at and parts[at - 1][0] == "block":
+        words = words.lstrip("\n")
+    if at + 1 < len(parts) and parts[at + 1][0] == "block":
+        words = words.rstrip("\n")
+    return words
 
 
 @functools.lru_cache(1024)

@@ -67,6 +67,7 @@ def _filters(language: str) -> Filters:
         **common_filters(locale),
         "day": partial(dates.format_date, format="full", locale=locale),
         "short_day": lambda at: dates.format_skeleton("yMMMEd", at, locale=locale),
+        "date": partial(dates.format_date, format="long", locale=locale),
         "weekday": lambda at: dates.format_date(at, "EEE", locale=locale),
         "month": lambda at: dates.format_date(at, "LLL", locale=locale),
         "initial": lambda at: dates.format_date(at, "LLLLL", locale=locale),

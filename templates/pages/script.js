@@ -12,7 +12,7 @@ all(".yours", (line) => {
   const there = Number(`${sign}1`) * (Number(hours) * 60 + Number(minutes));
   const [from, until] = [new Date(start), new Date(end)];
   if (there === -from.getTimezoneOffset()) return;
-  const day = { weekday: "short", day: "numeric", month: "short" };
+  const day = { weekday: "short", day: "numeric", month: language === "en-GB" ? "short" : "long" };
   const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   const parts = new Intl.DateTimeFormat(language, { timeZoneName: "longGeneric" }).formatToParts(from);
   const time = new Intl.DateTimeFormat(language, { ...day, ...clock }).formatRange(from, until);

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stage import Stage, chromium, daemon
+from stage import chromium, daemon, paths
 
 SIZES = {"phone": (360, 740), "desk": (1100, 900)}
 
@@ -30,21 +30,6 @@ def main(folder: Path, only: str = "") -> None:
                     page.goto(f"{stage.url}{path}{'&' if '?' in path else '?'}lang={language}")
                     page.screenshot(path=folder / picture, full_page=True)
             context.close()
-
-
-def paths(stage: Stage) -> dict[str, str]:
-    """The address of every page by the name of its picture."""
-    ids = [line.split('"')[1] for line in (stage.folder / "talks.toml").read_text().splitlines() if line[:4] == "id ="]
-    return {
-        "landing": "/",
-        "session": f"/sessions/{ids[1]}",
-        "past": f"/sessions/{ids[6]}",
-        "history": "/history",
-        "search": "/history?q=part+1",
-        "subscribe": "/subscribe",
-        "embed": "/embed",
-        "nothing": "/nothing",
-    }
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -63,6 +64,28 @@ def daemon(folder: Path, *, talks: str = "", settings: str = "") -> Iterator[Sta
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+def short_list(stage: Stage) -> dict[str, str]:
+    """The ids of the sessions to come, and of the third one past, by what they are."""
+    ids = re.findall('^id = "(.*)"', (stage.folder / "talks.toml").read_text(), re.MULTILINE)[1:]
+    return dict(zip(("soon", "later", "open", "off", "last", "past"), ids, strict=False))
+
+
+def paths(stage: Stage) -> dict[str, str]:
+    """The path of every page, by name."""
+    ids = short_list(stage)
+    return {
+        "landing": "/",
+        "session": f"/sessions/{ids['soon']}",
+        "past": f"/sessions/{ids['past']}",
+        "history": "/history",
+        "search": "/history?q=part+1",
+        "subscribe": "/subscribe",
+        "embed": "/embed",
+        "nothing": "/nothing",
+        "unsubscribe": "/unsubscribe/token",
+    }
 
 
 @contextmanager
