@@ -290,8 +290,9 @@ class RelaySection(_Section):
     ca_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
     allow_cleartext: bool = False
     links: Annotated[int, Field(ge=1, le=4)] = 2
+    pipelining: bool = True
     rate: RateTable = RateTable()
-    timeout: Annotated[Span, _between("1s", "10m")] = timedelta(seconds=60)
+    timeout: Annotated[Span, _between("1s", "10m")] = timedelta(minutes=5)
     final_timeout: Annotated[Span, _between("1s", "30m")] = timedelta(minutes=10)
 
     @field_validator("port")

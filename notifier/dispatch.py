@@ -1,11 +1,17 @@
-"""Claims what the ledger owes, composes it, sends it, records the outcome; rests while the mail server is at fault."""
+"""Claims what the ledger owes, composes it, has it carried, keeps what became of it; rests while the relay is at fault.
+
+The senders never wait for the ledger between a message and the next. A clerk writes it for all of them: what became of
+the last messages and what may leave next are one transaction, and what comes up while it runs is in the next one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -13,11 +19,15 @@ from notifier.errors import NotifierError
 from notifier.messages import Message
 from notifier.replies import Answer, Outcome
 from notifier.stores import Claim, DeliveryState, Result, Store
-from notifier.transports import Transport
+from notifier.transports import Envelope, Transport
 
 log = logging.getLogger(__name__)
 
-BATCH = 8  # what one sender claims at once; a crash returns them, so it costs nothing but a smaller write per mail
+BATCH = 128  # what is claimed at once; a crash returns it, so it costs nothing but a smaller write per mail
+# How many messages of one sender may be in flight in the ledger, and are uncertain after a crash: one whose body is on
+# the wire, one behind it, and one to come; more where they leave so fast that the ledger would be written all the time.
+FEWEST, MOST = 3, 8
+AHEAD = 0.005  # seconds: what leaves within them may be in flight at once, and waits no longer to be recorded
 RETRY_AFTER = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 20, 30, 60))
 JITTER = 0.2
 AMBIGUOUS_AFTER = timedelta(minutes=10)  # by then a server that took the mail has most likely said so elsewhere
@@ -49,126 +59,182 @@ class Dispatcher:
         self._transport = transport
         self._compose = compose
         self._now = now
-        self._wake = [asyncio.Event() for _ in range(senders)]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._outboxes = [_Outbox(self) for _ in range(senders)]
+        self._senders: list[asyncio.Task[None]] = []
+        self._clerk: asyncio.Task[None] | None = None
+        self._asked = asyncio.Event()
+        self._is_asked_soon = False
+        self._claims: deque[Claim] = deque()  # this process's own, and nothing done for them yet
+        self._asides: deque[Message] = deque()
         self._unrecorded: list[Result] = []
-        self._asides: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._is_dry = False  # the ledger owed nothing more when it was last asked
+        self._is_stuck = False  # the ledger could not be written
+        self._is_stopping = self._is_closed = False
         self._rest_until: datetime | None = None
         self._setbacks = 0
 
     def start(self) -> None:
         """Begins to send."""
-        self._tasks = [asyncio.create_task(self._sender(event), name="sender") for event in self._wake]
+        self._clerk = asyncio.create_task(self._keep_ledger(), name="clerk")
+        self._senders = [asyncio.create_task(self._send_from(outbox), name="sender") for outbox in self._outboxes]
 
     def wake(self) -> None:
         """Tells the senders to look at the ledger."""
-        for event in self._wake:
-            event.set()
+        self._is_dry = self._is_stuck = False
+        for outbox in self._outboxes:
+            outbox.wake.set()
 
     def send_aside(self, message: Message) -> None:
         """Sends a message that the ledger does not owe, such as one to the organisers; its outcome is only logged."""
-
-        async def send() -> None:
-            outcome = await self._transport.send(message, _always)
-            log.info("told the organisers: %s %s", outcome.answer, outcome.reply)
-
-        self._asides.add(task := asyncio.create_task(send()))
-        task.add_done_callback(self._asides.discard)
+        self._asides.append(message)
+        for outbox in self._outboxes:
+            outbox.wake.set()
 
     async def stop(self) -> None:
         """Lets the messages on the wire end, for at most GRACE, and gives back what was only claimed."""
-        self._stopping = True
+        self._is_stopping = True
         self.wake()
-        running = [*self._tasks, *self._asides]
-        _, unfinished = await asyncio.wait(running, timeout=GRACE.total_seconds()) if running else (set(), set())
+        _, unfinished = (
+            await asyncio.wait(self._senders, timeout=GRACE.total_seconds()) if self._senders else (set(), set())
+        )
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
         await self._transport.close()
-        await self._flush()
+        self._is_closed = True
+        self._asked.set()
+        if self._clerk is not None:
+            await self._clerk
+        await self._write_ledger()
 
-    async def _sender(self, wake: asyncio.Event) -> None:
-        while not self._stopping:
-            await wake.wait()
-            wake.clear()
+    async def _send_from(self, outbox: _Outbox) -> None:
+        while not self._is_stopping:
+            await outbox.wake.wait()
+            outbox.wake.clear()
             try:
-                await self._drain()
+                await self._transport.carry(outbox)
+            except Exception:
+                log.exception("sending stopped until the next tick")
+                outbox.give_up()
+
+    # --- what an outbox needs ---
+
+    @property
+    def may_send(self) -> bool:
+        """Whether a message that the ledger owes may leave now."""
+        rests = self._rest_until is not None and self._now() < self._rest_until
+        return not (self._is_stopping or self.hold or rests)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether waiting for the clerk may bring a message."""
+        return self.may_send and not self._is_stuck and not (self._is_dry and not self._claims)
+
+    def next_aside(self) -> Message | None:
+        """A message that the ledger does not owe."""
+        return self._asides.popleft() if self._asides else None
+
+    def ask(self) -> None:
+        """Has the clerk fill the outboxes and record what is known."""
+        self._asked.set()
+
+    def ask_soon(self) -> None:
+        """The same, when a few messages have come together."""
+        if not self._is_asked_soon:
+            self._is_asked_soon = True
+            asyncio.get_running_loop().call_later(AHEAD, self._asked.set)
+
+    def heard(self, claim: Claim, outcome: Outcome) -> None:
+        """Takes note of what became of a message."""
+        self._heed(outcome)
+        self._note(self._result(claim, outcome))
+
+    def withhold(self, claim: Claim) -> None:
+        """Gives back a claim whose session is changing."""
+        later = self._now() + WITHHELD
+        self._note(Result(claim, _unsent_state(claim), later, reply="withheld: the session changes", counts=False))
+
+    # --- the clerk ---
+
+    async def _keep_ledger(self) -> None:
+        while not self._is_closed:
+            await self._asked.wait()
+            self._asked.clear()
+            self._is_asked_soon = False
+            try:
+                await self._write_ledger()
             except Exception:
                 # The ledger may be full or locked; what is owed stays owed, and the next tick tries again.
                 log.exception("sending stopped until the next tick")
+                self._is_stuck = True
+            for outbox in self._outboxes:
+                outbox.is_filled.set()
 
-    async def _drain(self) -> None:
-        await self._flush()
-        while self._may_send():
+    async def _write_ledger(self) -> None:
+        """Records what is known and lets the outboxes have what they want, in one transaction."""
+        if not self.may_send:
+            self._recall()
+        time = asyncio.get_running_loop().time()
+        wants = [outbox.wants(time) for outbox in self._outboxes]
+        if self.may_send and not self._is_dry and sum(wants) > len(self._claims):
             claims = await self._store.claim(BATCH, self._now(), self.paused)
-            if not claims:
-                return
-            await self._deliver_all(claims)
-
-    def _may_send(self) -> bool:
-        rests = self._rest_until is not None and self._now() < self._rest_until
-        return not (self._stopping or self.hold or rests)
-
-    async def _deliver_all(self, claims: list[Claim]) -> None:
-        """Makes every delivery; what is not reached goes back to the ledger, whatever happens."""
-        waiting = claims[::-1]
-        try:
-            while waiting and self._may_send():
-                await self._deliver(waiting.pop())
-        finally:
-            self._unrecorded += [Result(claim, _unsent_state(claim), counts=False) for claim in waiting]
-            await self._flush()
-
-    async def _deliver(self, claim: Claim) -> None:
-        self._tell(result := await self._attempt(claim))
-        self._unrecorded.append(result)
-        await self._flush()
-
-    async def _attempt(self, claim: Claim) -> Result:
-        try:
-            message = self._compose(claim)
-        except Exception as error:
-            if not isinstance(error, NotifierError):
-                log.exception("composing failed notice=%s sub=%d", _name(claim), claim.subscriber.id)
-            return Result(claim, DeliveryState.FAILED, reply=f"it could not be composed: {error}")
-        if message is None:
-            later = self._now() + WITHHELD
-            return Result(claim, _unsent_state(claim), later, reply="withheld: the session changes", counts=False)
-        return await self._send(claim, message)
-
-    async def _send(self, claim: Claim, message: Message) -> Result:
-        is_intended = False
-
-        async def intend() -> bool:
-            nonlocal is_intended
-            is_intended = await self._store.intend(claim, self._now())
-            return is_intended
-
-        try:
-            outcome = await self._transport.send(message, intend)
-        except Exception as error:
-            # The ledger refused the intent (a full disk), or it is a bug: then nobody knows what left.
-            log.exception("sending failed notice=%s sub=%d", _name(claim), claim.subscriber.id)
-            state = DeliveryState.AMBIGUOUS if is_intended else _unsent_state(claim)
-            return Result(claim, state, self._now() + WITHHELD, reply=str(error), counts=is_intended)
-        self._heed(outcome)
-        return self._result(claim, outcome)
-
-    async def _flush(self) -> None:
-        """Records every outcome that is known; should the ledger fail, the next flush tells it again."""
-        if not self._unrecorded:
-            return
+            self._is_dry = len(claims) < BATCH
+            self._claims.extend(claims)
+        # In turns, so that a short list occupies every link.
+        places = [
+            o for turn in range(max(wants)) for o, wanted in zip(self._outboxes, wants, strict=True) if turn < wanted
+        ]
+        drafts = [(outbox, claim, message) for outbox, (claim, message) in zip(places, self._drafts(), strict=False)]
         results, self._unrecorded = self._unrecorded, []
+        if not results and not drafts:
+            return
         try:
-            await self._store.record(results, self._now())
+            stands = await self._store.intend([claim for _, claim, _ in drafts], self._now(), results)
         except BaseException:
             self._unrecorded = results + self._unrecorded
+            self._claims.extendleft(claim for _, claim, _ in reversed(drafts))
             raise
+        for (outbox, claim, message), does_stand in zip(drafts, stands, strict=True):
+            if does_stand:
+                outbox.stock.append((claim, message))
+                outbox.wake.set()  # its sender may have found nothing a moment ago
+            else:
+                reply = "it was withdrawn in the last moment"
+                self._note(Result(claim, DeliveryState.CANCELLED, reply=reply, counts=False))
 
-    def _tell(self, result: Result) -> None:
-        said = f" said={result.reply!r}" if result.reply else ""
-        log.info("%s notice=%s sub=%d%s", result.state, _name(result.claim), result.claim.subscriber.id, said)
+    def _drafts(self) -> Iterator[tuple[Claim, Message]]:
+        while self._claims and self.may_send:
+            claim = self._claims.popleft()
+            try:
+                message = self._compose(claim)
+            except Exception as error:
+                if not isinstance(error, NotifierError):
+                    log.exception("composing failed notice=%s sub=%d", _name(claim), claim.subscriber.id)
+                self._note(Result(claim, DeliveryState.FAILED, reply=f"it could not be composed: {error}"))
+                continue
+            if message is None:
+                self.withhold(claim)
+            else:
+                yield claim, message
+
+    def _recall(self) -> None:
+        """Gives back to the ledger what no link has."""
+        claims = [*self._claims, *(claim for outbox in self._outboxes for claim, _ in outbox.stock)]
+        self._claims.clear()
+        for outbox in self._outboxes:
+            outbox.stock.clear()
+        self._unrecorded += [Result(claim, _unsent_state(claim), counts=False) for claim in claims]
+        self._is_dry = self._is_dry and not claims
+
+    def _note(self, result: Result) -> None:
+        level = logging.DEBUG if result.state is DeliveryState.SENT else logging.INFO
+        if log.isEnabledFor(level):
+            # A ledger may name people; a log must not.
+            said = re.sub(r"[^\s<>]+@[^\s<>]+", "[address]", result.reply)
+            facts = (result.state, _name(result.claim), result.claim.subscriber.id, result.code or "-", said)
+            log.log(level, "%s notice=%s sub=%d code=%s said=%r", *facts)
+        self._unrecorded.append(result)
+        self.ask_soon()
 
     def _heed(self, outcome: Outcome) -> None:
         """Rests ever longer while the mail server, not a recipient, is the trouble; one success ends it."""
@@ -183,11 +249,9 @@ class Dispatcher:
             self._setbacks, self._rest_until, self.trouble = 0, None, ""
 
     def _result(self, claim: Claim, outcome: Outcome) -> Result:
-        if outcome.answer is Answer.RELAY:
+        if outcome.answer in (Answer.RELAY, Answer.UNTRIED):
             return Result(claim, _unsent_state(claim), code=outcome.code, reply=outcome.reply, counts=False)
         state, wait = _STATES[outcome.answer], None
-        if outcome.answer is Answer.FENCED:
-            return Result(claim, state, reply="it was withdrawn in the last moment", counts=False)
         if outcome.answer is Answer.DEFERRED:
             wait = max(_backoff(claim.attempts), outcome.pause or timedelta())
         if outcome.answer is Answer.AMBIGUOUS:
@@ -201,12 +265,66 @@ _STATES = {
     Answer.DEFERRED: DeliveryState.DEFERRED,
     Answer.REFUSED: DeliveryState.FAILED,
     Answer.AMBIGUOUS: DeliveryState.AMBIGUOUS,
-    Answer.FENCED: DeliveryState.CANCELLED,
 }
 
 
-async def _always() -> bool:
-    return True
+class _Outbox:
+    """One sender's messages: in flight in the ledger, composed, and not yet on the wire; and those that are on it."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.wake = asyncio.Event()
+        self.is_filled = asyncio.Event()
+        self.stock: deque[tuple[Claim, Message]] = deque()
+        self._dispatcher = dispatcher
+        self._out: dict[int, tuple[Claim | None, Envelope]] = {}  # by identity: two messages may be equal
+        self._window = FEWEST
+        self._told = 0
+        self._filled_at = 0.0
+
+    async def next(self) -> Envelope | None:
+        while (message := self.ready()) is None:
+            self.is_filled.clear()
+            self._dispatcher.ask()
+            await self.is_filled.wait()
+            if not self.stock and not self._dispatcher.has_more:
+                return self.ready()
+        return message
+
+    def ready(self) -> Envelope | None:
+        if (aside := self._dispatcher.next_aside()) is not None:
+            return self._hand_out(None, aside)
+        while self.stock and self._dispatcher.may_send:
+            claim, message = self.stock.popleft()
+            if claim.notice.session_id not in self._dispatcher.paused:
+                return self._hand_out(claim, message)
+            self._dispatcher.withhold(claim)
+        return None
+
+    def tell(self, envelope: Envelope, outcome: Outcome) -> None:
+        claim, _ = self._out.pop(id(envelope))
+        self._told += 1
+        if claim is None:
+            log.info("told the organisers: %s %s", outcome.answer, outcome.reply)
+        else:
+            self._dispatcher.heard(claim, outcome)
+
+    def wants(self, time: float) -> int:
+        """How many more messages may be in flight, at this time of the loop's clock."""
+        pace = self._told / max(time - self._filled_at, AHEAD / MOST)
+        self._told, self._filled_at = 0, time
+        self._window = min(FEWEST + int(pace * AHEAD), MOST)
+        return max(self._window - len(self.stock) - len(self._out), 0)
+
+    def give_up(self) -> None:
+        """Tells of what the transport forgot, which is a bug: nobody knows whether it left."""
+        for _, envelope in tuple(self._out.values()):
+            self.tell(envelope, Outcome(Answer.AMBIGUOUS, None, "the transport failed"))
+
+    def _hand_out(self, claim: Claim | None, message: Message) -> Envelope:
+        self._out[id(message)] = claim, message
+        if len(self.stock) < self._window // 2:
+            self._dispatcher.ask()
+        return message
 
 
 def _unsent_state(claim: Claim) -> DeliveryState:

@@ -10,7 +10,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from notifier import control, feed, files, foresight, intake, notices, revisions, talklists, talks, wiring
+from notifier import (
+    control,
+    feed,
+    files,
+    foresight,
+    intake,
+    notices,
+    revisions,
+    talklists,
+    talks,
+    transports,
+    wiring,
+)
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem, TalkListError
 from notifier.intake import Accepted, Intake
@@ -292,12 +304,8 @@ async def composed(
 async def sent_test(config: Config, message: Message) -> Outcome:
     """What the configured transport's server answered to this message."""
     transport = wiring.transport(config)
-
-    async def always() -> bool:
-        return True
-
     try:
-        return await transport.send(message, always)
+        return await transports.send(transport, message)
     finally:
         await transport.close()
 

@@ -18,15 +18,12 @@ from notifier.errors import Problem
 from notifier.letters import Letter, Matter, Templates
 from notifier.mime import Multipart, Part, Skeleton, mailbox_header, text_header, token_header
 from notifier.notices import OF_SUBSCRIPTIONS, Kind, Notice
-from notifier.subscribers import Subscriber, comparable, normalised_address
+from notifier.subscribers import Subscriber, comparable, envelope_address
 from notifier.talks import Seminar, Session, clean_line
 from notifier.templates import LANGUAGES
 from notifier.tokens import Purpose
 
 KEPT = 256  # skeletons of 50 kB: one for each notice, language and time zone that a day's mail is for
-
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_is_plain_address = re.compile(rf"{_ATEXT}(\.{_ATEXT})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ class Composer:
             AddressError: the subscriber's address is none.
             TemplateError: a template failed, or the letter is too long for mail programs.
         """
-        recipient = _recipient(subscriber.address)
+        recipient = envelope_address(subscriber.address)
         identity = message_id(notice, subscriber, self._site.domain)
         url = _url(self._site.link(Purpose.UNSUBSCRIBE, subscriber, date))
         is_subscribed = notice.kind is not Kind.CONFIRMATION
@@ -223,11 +220,6 @@ def _date_header(date: datetime, zone: str) -> str:
     if date.utcoffset() is None:
         raise ValueError(f"expected an aware datetime for date, got {date!r}")
     return token_header("Date", format_datetime(date.astimezone(ZoneInfo(zone))))
-
-
-def _recipient(address: str) -> str:
-    """The address as the envelope takes it, with an ASCII domain."""
-    return address if _is_plain_address(address) else normalised_address(address)
 
 
 def _to_header(name: str, address: str) -> str:

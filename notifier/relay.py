@@ -25,8 +25,8 @@ class SmtpSettings:
     """How to reach the mail server.
 
     `ca_file` is trusted beside the system's authorities. `local_hostname` is what EHLO says, "" for this machine's
-    own name. `timeout` is for every reply but the last, for which RFC 5321 section 4.5.3.2.6 asks for ten minutes: a
-    server that is given up sooner may have taken the message.
+    own name. `pipelining` False keeps to one command at a time with a server that offers more than it can. The times
+    are those of RFC 5321 section 4.5.3.2; a server that is given up before `final_timeout` may have taken the message.
 
     Raises:
         ConfigError: a login would cross the network in clear, a host name is none, or `links` is not positive.
@@ -40,8 +40,10 @@ class SmtpSettings:
     ca_file: Path | None = None
     links: int = 2
     local_hostname: str = ""
+    pipelining: bool = True
     connect_timeout: timedelta = timedelta(seconds=30)
     timeout: timedelta = timedelta(seconds=300)
+    data_timeout: timedelta = timedelta(seconds=120)
     final_timeout: timedelta = timedelta(seconds=600)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
-"""A mail server's reply at a stage of the dialogue → what it means for the message, and how long the relay rests."""
+"""A mail server's octets → replies; a reply at a stage of the dialogue → what it means and how long the relay rests."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -17,7 +18,7 @@ class Answer(StrEnum):
     REFUSED = "refused"  # nothing was taken, and the same message to the same address never will be
     AMBIGUOUS = "ambiguous"  # the body left and no reply came: it may have arrived
     RELAY = "relay"  # the mail server or our settings are at fault, whoever the recipient is
-    FENCED = "fenced"  # `before_data` said no
+    UNTRIED = "untried"  # nothing of it was on the wire but perhaps its envelope, on a link that broke under another
 
 
 class Fault(StrEnum):
@@ -68,6 +69,11 @@ class Outcome:
     def is_dead_address(self) -> bool:
         """The mailbox or its domain is said not to exist, for good (RFC 3463 section 3.2)."""
         return self.answer is Answer.REFUSED and enhanced_code(self.reply, "5") in DEAD
+
+    @property
+    def ends_link(self) -> bool:
+        """The next message needs a new link: the server is about to close this one, or may count by connection."""
+        return self.answer is not Answer.ACCEPTED and self.fault not in (Fault.RECIPIENT, Fault.CONTENT)
 
 
 _SOON = timedelta(seconds=15)
@@ -127,7 +133,6 @@ _NETEASE = r"\b(CO|DP|HL|IB|IP|MI|MX|SP|WM):[A-Z]{3}\b"
 
 # The first rule that fits decides. Providers in the wild use 5yz for what passes, so their words come first.
 _RULES = (
-    _Rule(_ANY - _DATA, "2..", "", "", Answer.ACCEPTED),
     _Rule(_DATA, "354", "", "", Answer.ACCEPTED),
     # No reply: nothing was taken, unless the body had left. A server that hangs up in the middle of a login means no.
     _Rule(_BODY, _NONE, "", "", Answer.AMBIGUOUS, Fault.LINK),
@@ -184,6 +189,8 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
     ACCEPTED at a stage before BODY means that the dialogue may go on.
     """
     said = legible(reply)
+    if code is not None and code // 100 == 2 and stage is not Stage.DATA:
+        return Outcome(Answer.ACCEPTED, code, said, None, stage)  # before the rules, for it is what nearly all are
     if code is not None and not 200 <= code <= 599:
         code = None
     enhanced = enhanced_code(said, str(code // 100)) if code else ""
@@ -197,22 +204,77 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
 def legible(reply: str) -> str:
     """The server's words in one printable line of at most 500 characters.
 
-    Octets that were not UTF-8 (surrogates, as aiosmtplib gives them) are read as GB 18030, in which Chinese providers
-    answer, else replaced.
+    Octets that were not UTF-8 may be surrogates, as aiosmtplib gives them.
     """
-    octets = reply.encode("utf-8", "surrogateescape")
-    for encoding in ("utf-8", "gb18030"):
+    if reply.isascii() and reply.isprintable() and "  " not in reply:
+        return reply.strip()[:500]
+    text = _decoded(reply.encode("utf-8", "surrogateescape"))
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:500]
+
+
+def _decoded(octets: bytes) -> str:
+    for encoding in ("utf-8", "gb18030"):  # in which Chinese providers answer
         try:
-            text = octets.decode(encoding)
-            break
+            return octets.decode(encoding)
         except UnicodeDecodeError:
             continue
-    else:
-        text = octets.decode("utf-8", "replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:500]
+    return octets.decode("utf-8", "replace")
 
 
 def enhanced_code(reply: str, digit: str = "[245]") -> str:
     """The enhanced status code of this class in the reply (RFC 3463), "" for none; no part of an IP address."""
     found = re.search(rf"(?<![\d.]){digit}\.\d{{1,3}}\.\d{{1,3}}(?![\d.]*\d)", reply)
     return found[0] if found else ""
+
+
+class Reply(NamedTuple):
+    """One whole reply: its code, and the words of its lines as they came."""
+
+    code: int
+    octets: bytes
+
+    @property
+    def text(self) -> str:
+        """The words, whatever they are written in."""
+        return _decoded(self.octets)
+
+
+class MalformedReply(ValueError):
+    """What came is no reply of SMTP, so that nobody can say any more which reply belongs to which command."""
+
+
+_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?\r?", re.DOTALL)
+_LONGEST = 8192  # octets of one reply; RFC 5321 section 4.5.3.1.5 allows 512 a line
+
+
+class ReplyReader:
+    """Octets in whatever portions they come → whole replies (RFC 5321 section 4.2.1)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._code = b""
+        self._words: list[bytes] = []
+        self._size = 0
+
+    def feed(self, octets: bytes) -> Iterator[Reply]:
+        """The replies that are whole with these octets, one after the other.
+
+        Raises MalformedReply in the place where they stop to make sense.
+        """
+        *lines, self._rest = (self._rest + octets).split(b"\n")
+        for line in lines:
+            found = _LINE.fullmatch(line)
+            if found is None or self._code not in (b"", found[1]):
+                raise MalformedReply(f"the server sent {legible(_decoded(line[:200]))!r}, which is no reply of SMTP")
+            self._grow(len(line))
+            self._code = found[1]
+            self._words.append(found[3] or b"")
+            if found[2] != b"-":
+                yield Reply(int(self._code), b" ".join(self._words))
+                self._code, self._words, self._size = b"", [], 0
+        self._grow(0)
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size + len(self._rest) > _LONGEST:
+            raise MalformedReply(f"the server sent a reply of more than {_LONGEST} octets")

@@ -187,6 +187,18 @@ def normalised_address(address: str) -> str:
     return f"{found.local_part}@{host.lower() if is_here else found.ascii_domain or found.domain}"
 
 
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_is_plain_address = re.compile(rf"{_ATEXT}(\.{_ATEXT})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*").fullmatch
+
+
+def envelope_address(address: str) -> str:
+    """The address as the envelope takes it, with an ASCII domain; one that has always been in ASCII stays as it is.
+
+    Raises AddressError for anything that is no single mailbox.
+    """
+    return address if _is_plain_address(address) else normalised_address(address)
+
+
 def comparable(address: str) -> str:
     """What two spellings of one mailbox have in common: no server in use tells mailboxes apart by case."""
     return address.casefold()

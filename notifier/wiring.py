@@ -120,6 +120,7 @@ def _smtp_transport(relay: RelaySection) -> Transport:
             relay.password.get_secret_value(),
             relay.ca_file,
             relay.links,
+            pipelining=relay.pipelining,
             timeout=relay.timeout,
             final_timeout=relay.final_timeout,
         )

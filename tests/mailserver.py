@@ -138,6 +138,7 @@ class MailServer(Listener):
         self.login = login
         self.logins_tried = 0
         self.open: set[_Session] = set()
+        self.pipelining = False
         self._tls, self._context, self._smtputf8, self._size = tls, context, smtputf8, size
         self._script: dict[tuple[str, str], deque[str | bytes]] = {}
         self._always: dict[tuple[str, str], str | bytes] = {}
@@ -237,7 +238,9 @@ class _Hooks:
     ) -> list[Any]:
         session.host_name = hostname
         reply = self.server.scripted("hello")
-        return offers if reply is None else [reply]
+        if reply is not None:
+            return [reply]
+        return [*offers[:-1], *(["250-PIPELINING"] if self.server.pipelining else []), offers[-1]]
 
     async def handle_MAIL(  # noqa: N802
         self, smtp: _Session, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -334,8 +337,17 @@ class RudeServer(Listener):
     (its reply is out), reset.
     """
 
-    def __init__(self, *pranks: tuple[str, Prank], context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *pranks: tuple[str, Prank],
+        context: ssl.SSLContext | None = None,
+        pipelining: bool = False,
+        dsn: bool = False,
+        careless: bool = False,
+    ) -> None:
         super().__init__()
+        self._is_careless = careless  # it takes messages to nobody
+        self._offers = b"250-PIPELINING\r\n" * pipelining + b"250-DSN\r\n" * dsn
         self._pranks = list(pranks)
         self._context = context
         self._writers: set[asyncio.StreamWriter] = set()
@@ -366,19 +378,20 @@ class RudeServer(Listener):
             self.commands.append(line.strip())
             match line.split(":")[0].split()[0].upper():
                 case "EHLO":
-                    await self._answer(
-                        writer, "hello", b"250-rude.example.org\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n"
-                    )
+                    offers = b"250-STARTTLS\r\n" + self._offers + b"250 AUTH PLAIN LOGIN\r\n"
+                    await self._answer(writer, "hello", b"250-rude.example.org\r\n" + offers)
                 case "STARTTLS":
                     await self._answer(writer, "tls", b"454 4.7.0 TLS not available now\r\n")
                 case "AUTH":
                     await self._answer(writer, "auth", b"235 welcome\r\n")
                 case "MAIL":
-                    sender = _between_brackets(line)
+                    sender, recipient = _between_brackets(line), ""
                     await self._answer(writer, "mail", b"250 sender ok\r\n")
                 case "RCPT":
-                    recipient = _between_brackets(line)
-                    await self._answer(writer, "rcpt", b"250 recipient ok\r\n")
+                    if await self._answer(writer, "rcpt", b"250 recipient ok\r\n"):
+                        recipient = _between_brackets(line)
+                case "DATA" if not (recipient or self._is_careless):
+                    writer.write(b"554 5.5.1 no valid recipients\r\n")
                 case "DATA":
                     if await self._answer(writer, "data", b"354 go on\r\n"):
                         await self._take(reader, writer, sender, recipient)
@@ -395,7 +408,7 @@ class RudeServer(Listener):
     ) -> None:
         first = await reader.readline()
         await self._answer(writer, "middle", b"")
-        body = first + await reader.readuntil(b"\r\n.\r\n")
+        body = first if first == b".\r\n" else first + await reader.readuntil(b"\r\n.\r\n")
         body = body.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n.")
         if await self._answer(writer, "body", b"250 taken\r\n"):
             self.messages.append(Letter.arrived(sender, recipient, body))

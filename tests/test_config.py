@@ -57,7 +57,7 @@ def test_nothing_set_gives_the_defaults() -> None:
     assert config.server.base_url == "http://127.0.0.1:8000"
     assert config.store.path == Path("/etc/notifier/var/notifier.db")
     assert config.mail.maildir == Path("/etc/notifier/var/outbox")
-    assert (config.smtp.port, config.smtp.ca_file, config.smtp.timeout) == (587, None, timedelta(minutes=1))
+    assert (config.smtp.port, config.smtp.ca_file, config.smtp.timeout) == (587, None, timedelta(minutes=5))
     assert config.templates.path is None
     assert config.visibility.levels == dict.fromkeys(JOIN_FIELDS, Audience.PUBLIC) | {"passcode": Audience.SUBSCRIBERS}
     assert config.warnings == ()

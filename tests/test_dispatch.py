@@ -2,22 +2,27 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from mailserver import HOST, MailServer
 from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, session
 
-from notifier.dispatch import Dispatcher
+from notifier.dispatch import MOST, Dispatcher
 from notifier.errors import TemplateError
 from notifier.messages import Message
 from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
+from notifier.relay import SmtpSettings
 from notifier.replies import Answer, Outcome
-from notifier.stores import Claim
+from notifier.stores import Claim, DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
-from notifier.transports import BeforeData, Envelope
+from notifier.subscribers import Subscriber
+from notifier.transports import Outbox
+from notifier.transports.smtp import SmtpTransport
 
 SENT = Outcome(Answer.ACCEPTED, 250, "ok")
 
@@ -29,14 +34,18 @@ class Post:
     answers: dict[str, list[Outcome]] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
 
-    async def send(self, envelope: Envelope, before_data: BeforeData) -> Outcome:
-        answer = next(iter(self.answers.get(envelope.recipient, [])), SENT)
-        if self.answers.get(envelope.recipient):
-            self.answers[envelope.recipient].pop(0)
+    gate: asyncio.Event | None = None
+
+    async def carry(self, outbox: Outbox) -> None:
+        while (envelope := await outbox.next()) is not None:
+            if self.gate is not None:
+                await self.gate.wait()
+            outbox.tell(envelope, self.answer(envelope.recipient))
+
+    def answer(self, recipient: str) -> Outcome:
+        answer = self.answers[recipient].pop(0) if self.answers.get(recipient) else SENT
         if answer.answer in (Answer.ACCEPTED, Answer.AMBIGUOUS):
-            if not await before_data():
-                return Outcome(Answer.FENCED)
-            self.taken.append(envelope.recipient)
+            self.taken.append(recipient)
         return answer
 
     async def close(self) -> None:
@@ -72,14 +81,20 @@ def written(claim: Claim) -> Message:
     return Message("seminar@example.org", claim.subscriber.address, f"<{claim.key}@example.org>", b"hello\r\n")
 
 
-@pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    store = await SqliteStore.open(tmp_path / "notifier.db")
+async def owing(path: Path, people: Sequence[Subscriber]) -> SqliteStore:
+    """A ledger that owes a reminder to these people."""
+    store = await SqliteStore.open(path)
     await store.begin(LONG_AGO, ())
-    await store.subscribe([ADA, BOB, CAROL], LONG_AGO)
+    await store.subscribe(people, LONG_AGO)
     due = START - DAYS
     reminder = Notice("2021-11-27", Kind.REMINDER, "reminder-1d", 0, due, due + 8 * HOURS, DAYS, Recipients(True))
     await store.settle([Decision(reminder, Verdict.OPEN)], session(), due)
+    return store
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    store = await owing(tmp_path / "notifier.db", [ADA, BOB, CAROL])
     room = Room(store)
     room.dispatcher.start()
     yield room
@@ -164,55 +179,155 @@ async def test_nothing_leaves_while_on_hold(room: Room) -> None:
 async def test_an_outcome_that_the_ledger_could_not_take_is_told_again(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, refusals = room.store.record, 3
+    intend, refusals = room.store.intend, 3
 
-    async def refuse(*arguments: object) -> None:
+    async def refuse(claims: Sequence[Claim], now: datetime, results: Sequence[Result] = ()) -> list[bool]:
         nonlocal refusals
-        if refusals:
+        if refusals and any(result.state is DeliveryState.SENT for result in results):
             refusals -= 1
             raise sqlite3.OperationalError("database or disk is full")
-        await record(*arguments)  # type: ignore[arg-type]
+        return await intend(claims, now, results)
 
-    monkeypatch.setattr(room.store, "record", refuse)
+    monkeypatch.setattr(room.store, "intend", refuse)
     await room.work(ada="sent", bob="sent", carol="sent")
+    assert refusals == 0
     assert sorted(room.post.taken) == [ADA.address, BOB.address, CAROL.address]
 
 
 async def test_an_intent_that_the_ledger_could_not_take_sends_nothing(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    intend, refusals = room.store.intend, 3
+    intend = room.store.intend
 
-    async def refuse(*arguments: object) -> bool:
-        nonlocal refusals
-        if refusals:
-            refusals -= 1
-            raise sqlite3.OperationalError("database or disk is full")
-        return await intend(*arguments)  # type: ignore[arg-type]
+    async def refuse(*arguments: object) -> list[bool]:
+        raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(room.store, "intend", refuse)
-    room.dispatcher.wake()
-    await asyncio.sleep(0.2)
-    room.now += timedelta(minutes=1)
+    for _ in range(3):
+        room.dispatcher.wake()
+        await asyncio.sleep(0.05)
+    assert room.post.taken == []
+    monkeypatch.setattr(room.store, "intend", intend)
     await room.work(ada="sent", bob="sent", carol="sent")
     assert sorted(room.post.taken) == [ADA.address, BOB.address, CAROL.address]
 
 
 async def test_stopping_gives_back_what_was_only_claimed(room: Room) -> None:
-    gate = asyncio.Event()
-    send = room.post.send
-
-    async def slow(envelope: Envelope, before_data: BeforeData) -> Outcome:
-        await gate.wait()
-        return await send(envelope, before_data)
-
-    room.post.send = slow  # type: ignore[method-assign]
+    room.post.gate = asyncio.Event()
     room.dispatcher.wake()
     await asyncio.sleep(0.1)
     stopping = asyncio.create_task(room.dispatcher.stop())
     await asyncio.sleep(0.05)
-    gate.set()
+    room.post.gate.set()
     await stopping
     states = sorted((await room.states()).values())
     assert set(states) == {"sent", "queued"}
     assert states.count("sent") == len(room.post.taken)
+
+
+async def test_what_nobody_has_yet_goes_back_when_a_hold_begins(room: Room) -> None:
+    room.post.gate = asyncio.Event()
+    room.dispatcher.wake()
+    await asyncio.sleep(0.1)
+    room.dispatcher.hold = "a person asked for it"
+    room.post.gate.set()
+    async with asyncio.timeout(10):
+        while {"claimed", "in-flight"} & set((await room.states()).values()):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+    assert sorted((await room.states()).values()) == ["queued", "sent", "sent"]  # two senders had one each
+
+
+async def test_a_session_that_begins_to_change_stops_its_mails_at_the_last_moment(room: Room) -> None:
+    room.post.gate = asyncio.Event()
+    room.dispatcher.wake()
+    await asyncio.sleep(0.1)
+    room.dispatcher.paused = frozenset({"2021-11-27"})
+    room.post.gate.set()
+    async with asyncio.timeout(10):
+        while {"claimed", "in-flight"} & set((await room.states()).values()):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+    assert sorted((await room.states()).values()) == ["queued", "sent", "sent"]
+
+
+async def test_a_message_to_the_organisers_leaves_also_while_on_hold(room: Room) -> None:
+    room.dispatcher.hold = "the clock is in doubt"
+    room.dispatcher.send_aside(Message("seminar@example.org", "organiser@example.org", "<1@example.org>", b"\r\n"))
+    async with asyncio.timeout(10):
+        while not room.post.taken:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+    assert room.post.taken == ["organiser@example.org"]
+
+
+async def test_a_transport_that_breaks_makes_what_it_had_ambiguous(room: Room) -> None:
+    async def break_down(outbox: Outbox) -> None:
+        assert await outbox.next() is not None
+        raise RuntimeError("a bug")
+
+    carry = room.post.carry
+    room.post.carry = break_down  # type: ignore[method-assign]
+    room.dispatcher.wake()
+    await asyncio.sleep(0.1)
+    room.post.carry = carry  # type: ignore[method-assign]
+    room.now += timedelta(minutes=10)
+    await room.work(ada="sent", bob="sent", carol="sent")
+
+
+async def test_a_log_line_names_the_notice_and_nobody(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    room.post.answers = {BOB.address: [Outcome(Answer.REFUSED, 550, f"5.1.1 <{BOB.address}>: no such user")]}
+    with caplog.at_level("INFO", "notifier.dispatch"):
+        await room.work(ada="sent", bob="failed", carol="sent")
+    assert [record.getMessage() for record in caplog.records] == [
+        "failed notice=2021-11-27/reminder-1d/0 sub=2 code=550 said='5.1.1 <[address]>: no such user'"
+    ]
+
+
+@pytest.mark.parametrize("pipelining", [False, True])
+async def test_no_data_begins_before_its_intent_is_durable(tmp_path: Path, pipelining: bool) -> None:
+    """Another connection to the file sees every message in flight by the time that the server reads its DATA."""
+    path = tmp_path / "notifier.db"
+    seen: list[tuple[str, str]] = []
+
+    class Watcher(MailServer):
+        def scripted(self, stage: str, address: str = "") -> str | bytes | None:
+            if stage == "data":
+                with closing(sqlite3.connect(path)) as db:
+                    asked = "SELECT address, d.state FROM delivery d JOIN subscriber s ON s.id = subscriber_id"
+                    seen.extend(row for row in db.execute(asked) if row[0] == address)
+            return super().scripted(stage, address)
+
+    people = [Subscriber(f"p{number}@example.org") for number in range(40)]
+    with Watcher() as server:
+        server.pipelining = pipelining
+        smtp = SmtpTransport(SmtpSettings(HOST, server.port, "none", local_hostname="notifier.example.org"))
+        store = await owing(path, people)
+        dispatcher = Dispatcher(store, smtp, written, lambda: START - DAYS, 2)
+        dispatcher.start()
+        dispatcher.wake()
+        await asyncio.to_thread(server.wait_until, lambda: len(server.messages) == 40)
+        await dispatcher.stop()
+        assert (await store.summary(START - DAYS)).deliveries == {"sent": 40}
+        await store.close()
+    assert sorted(seen) == sorted((one.address, "in-flight") for one in people)
+
+
+async def test_no_more_is_in_flight_than_a_crash_may_leave_uncertain(tmp_path: Path) -> None:
+    path = tmp_path / "notifier.db"
+    counts: list[int] = []
+
+    class Watcher(MailServer):
+        def scripted(self, stage: str, address: str = "") -> str | bytes | None:
+            with closing(sqlite3.connect(path)) as db:
+                counts.extend(n for (n,) in db.execute("SELECT count(*) FROM delivery WHERE state = 'in-flight'"))
+            return super().scripted(stage, address)
+
+    with Watcher() as server:
+        server.pipelining = True
+        smtp = SmtpTransport(SmtpSettings(HOST, server.port, "none", local_hostname="notifier.example.org"))
+        store = await owing(path, [Subscriber(f"p{number}@example.org") for number in range(200)])
+        dispatcher = Dispatcher(store, smtp, written, lambda: START - DAYS, 2)
+        dispatcher.start()
+        dispatcher.wake()
+        await asyncio.to_thread(server.wait_until, lambda: len(server.messages) == 200)
+        await dispatcher.stop()
+        await store.close()
+    assert 0 < max(counts) <= 2 * MOST

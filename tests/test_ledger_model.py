@@ -112,7 +112,7 @@ class Ledger(RuleBasedStateMachine):
     def the_daemon_is_killed_with_a_mail_on_the_wire(self, arrives: bool) -> None:
         claims = self.run(self.store.claim(2, self.now, self.paused))
         if claims and not is_stale(claims[0].session, self.session):
-            is_intended = self.run(self.store.intend(claims[0], self.now))
+            (is_intended,) = self.run(self.store.intend(claims[:1], self.now))
             if is_intended and arrives:
                 self.note(claims[0])
         self.run(self.store.begin(self.now, rule_names(RULES, [3 * HOURS])))
@@ -142,7 +142,7 @@ class Ledger(RuleBasedStateMachine):
             self.run(
                 self.store.record([Result(claim, DeliveryState.QUEUED, self.now + MINUTE, counts=False)], self.now)
             )
-        elif self.run(self.store.intend(claim, self.now)):
+        elif self.run(self.store.intend([claim], self.now)) == [True]:
             self.note(claim)
             self.run(self.store.record([Result(claim, DeliveryState.SENT)], self.now))
 

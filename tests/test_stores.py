@@ -54,7 +54,7 @@ def opening(rule: str = "reminder-1d", recipients: Recipients = EVERYONE, genera
 
 
 async def sent(store: Store, claim: Claim) -> None:
-    assert await store.intend(claim, NOW)
+    assert await store.intend([claim], NOW) == [True]
     await store.record([Result(claim, DeliveryState.SENT, code=250, reply="ok")], NOW)
 
 
@@ -103,11 +103,11 @@ async def test_a_claim_carries_what_a_message_needs(store: Store) -> None:
 async def test_no_intent_is_granted_twice_or_after_leaving(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     ada, bob, carol = await store.claim(3, NOW)
-    assert await store.intend(ada, NOW)
-    assert not await store.intend(ada, NOW)
+    assert await store.intend([ada], NOW) == [True]
+    assert await store.intend([ada], NOW) == [False]
     await store.set_state(bob.subscriber.id, State.UNSUBSCRIBED, NOW)
-    assert not await store.intend(bob, NOW)
-    assert not await store.intend(carol, NOW + 8 * HOURS)
+    assert await store.intend([bob], NOW) == [False]
+    assert await store.intend([carol], NOW + 8 * HOURS) == [False]
 
 
 async def test_a_session_whose_change_is_settling_is_not_claimed(store: Store) -> None:
@@ -119,7 +119,7 @@ async def test_a_session_whose_change_is_settling_is_not_claimed(store: Store) -
 async def test_a_deferred_delivery_waits_and_counts_its_attempts(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     (ada,) = await store.claim(1, NOW)
-    assert await store.intend(ada, NOW)
+    assert await store.intend([ada], NOW) == [True]
     await store.record([Result(ada, DeliveryState.DEFERRED, NOW + 60 * SECOND, 450, "greylisted")], NOW)
     assert ADA.address not in [c.subscriber.address for c in await store.claim(9, NOW + 59 * SECOND)]
     (again,) = await store.claim(9, NOW + 60 * SECOND)
@@ -129,11 +129,11 @@ async def test_a_deferred_delivery_waits_and_counts_its_attempts(store: Store) -
 async def test_an_ambiguous_delivery_is_resent_once(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     (ada,) = await store.claim(1, NOW)
-    await store.intend(ada, NOW)
+    await store.intend([ada], NOW)
     await store.record([Result(ada, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
     again = next(c for c in await store.claim(9, NOW + SECOND) if c.subscriber == ada.subscriber)
     assert again.is_resend
-    await store.intend(again, NOW)
+    await store.intend([again], NOW)
     await store.record([Result(again, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
     assert await store.claim(9, NOW + HOURS) == []
     assert (await states(store))["ada"] == ["ambiguous"]
@@ -146,7 +146,7 @@ async def test_after_a_crash_claims_go_back_and_mails_in_flight_are_ambiguous(tm
     await store.subscribe([ADA, BOB, CAROL], LONG_AGO)
     await store.settle([opening()], session(), NOW)
     ada, _ = await store.claim(2, NOW)
-    await store.intend(ada, NOW)
+    await store.intend([ada], NOW)
     await store.close()
     store = await SqliteStore.open(path)
     await store.begin(NOW, ())
@@ -163,7 +163,7 @@ async def test_an_ambiguous_delivery_is_held_where_the_operator_chose_so(tmp_pat
     await store.subscribe([ADA], LONG_AGO)
     await store.settle([opening()], session(), NOW)
     (ada,) = await store.claim(1, NOW)
-    await store.intend(ada, NOW)
+    await store.intend([ada], NOW)
     await store.begin(NOW, ())
     assert await store.claim(9, NOW + HOURS) == []
     assert await store.expire(NOW + 9 * HOURS) == 0
@@ -320,7 +320,7 @@ async def test_a_request_that_was_confirmed_or_left_meanwhile_is_not_mailed(stor
     await asked(store)
     (claim,) = await store.claim(1, NOW)
     await store.set_state(claim.subscriber.id, State.CONFIRMED, NOW)
-    assert not await store.intend(claim, NOW)
+    assert await store.intend([claim], NOW) == [False]
 
 
 async def test_mails_about_subscriptions_go_first_and_survive_a_new_list(store: Store) -> None:
@@ -350,7 +350,7 @@ async def test_revoked_links_are_of_an_older_series(store: Store) -> None:
 async def test_the_erased_leave_their_deliveries_without_an_address_and_their_number_to_nobody(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     for claim in await store.claim(2, NOW):
-        await store.intend(claim, NOW)
+        await store.intend([claim], NOW)
         await store.record([Result(claim, DeliveryState.SENT, code=250, reply=f"ok {claim.subscriber.address}")], NOW)
     for address in (ADA.address, CAROL.address):
         one = await store.subscriber(address)
@@ -501,7 +501,7 @@ async def test_an_address_that_the_mail_server_calls_dead_is_blocked_with_its_re
     await store.settle([opening()], session(), NOW)
     claims = await store.claim(3, NOW)
     for claim in claims:
-        assert await store.intend(claim, NOW)
+        assert await store.intend([claim], NOW) == [True]
         is_dead = claim.subscriber.address == CAROL.address
         await store.record([Result(claim, DeliveryState.FAILED, reply="550 5.1.1", is_dead_address=is_dead)], NOW)
     assert await block_of(store) == ("blocked", "there is no such mailbox: 550 5.1.1")

@@ -190,8 +190,11 @@ class Store(Protocol):
         """
         ...
 
-    async def intend(self, claim: Claim, now: datetime) -> bool:
-        """Whether the claim still stands: then it is durably in flight, and its DATA may begin."""
+    async def intend(self, claims: Sequence[Claim], now: datetime, results: Sequence[Result] = ()) -> list[bool]:
+        """Whether each claim still stands: then it is durably in flight, and its DATA may begin.
+
+        What became of earlier claims is kept in the same transaction, as by `record`.
+        """
         ...
 
     async def record(self, results: Sequence[Result], now: datetime) -> None:

@@ -128,6 +128,19 @@ _NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is o
 # An ambiguous row without a time waits for nothing: it was resent once already, or the operator chose to hold it.
 _UNSENT = "state IN ('queued', 'claimed', 'deferred') OR (state = 'ambiguous' AND not_before IS NOT NULL)"
 
+_INTEND = f"""
+    UPDATE delivery SET state = 'in-flight', updated = ?
+    WHERE notice_id = ? AND subscriber_id = ? AND state = 'claimed'
+      AND EXISTS (SELECT 1 FROM subscriber s JOIN notice n
+                  WHERE s.id = delivery.subscriber_id AND n.id = delivery.notice_id AND n.deadline > ?
+                    AND {_IS_ADDRESSED})
+"""
+# A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
+_RECORD = """
+    UPDATE delivery SET state = ?, attempts = attempts + ?, not_before = ?, code = ?, reply = ?, updated = ?
+    WHERE notice_id = ? AND subscriber_id = ? AND state IN ('claimed', 'in-flight')
+"""
+
 
 class SqliteStore:
     """A `Store` in one file. `resend` tells whether an ambiguous delivery is tried once more or held."""
@@ -235,47 +248,42 @@ class SqliteStore:
     async def claim(self, limit: int, now: datetime, paused: Iterable[str] = ()) -> list[Claim]:
         return await self._write(lambda db: _claim(db, limit, _ms(now), json.dumps(sorted(paused))))
 
-    async def intend(self, claim: Claim, now: datetime) -> bool:
-        def work(db: sqlite3.Connection) -> bool:
-            done = db.execute(
-                "UPDATE delivery SET state = 'in-flight', updated = :now"
-                " WHERE notice_id = :notice AND subscriber_id = :subscriber AND state = 'claimed'"
-                " AND EXISTS (SELECT 1 FROM subscriber s JOIN notice n ON n.id = :notice AND n.deadline > :now"
-                f" WHERE s.id = :subscriber AND {_IS_ADDRESSED})",
-                {"now": _ms(now), "notice": claim.notice_id, "subscriber": claim.subscriber.id},
-            )
-            return done.rowcount == 1
+    async def intend(self, claims: Sequence[Claim], now: datetime, results: Sequence[Result] = ()) -> list[bool]:
+        at = _ms(now)
+        keys = [claim.key for claim in claims]
+        record = self._recording(results, now)
+
+        def work(db: sqlite3.Connection) -> list[bool]:
+            record(db)
+            return [db.execute(_INTEND, (at, notice, subscriber, at)).rowcount == 1 for notice, subscriber in keys]
 
         return await self._write(work)
 
     async def record(self, results: Sequence[Result], now: datetime) -> None:
+        await self._write(self._recording(results, now))
+
+    def _recording(self, results: Sequence[Result], now: datetime) -> Callable[[sqlite3.Connection], None]:
+        at = _ms(now)
         rows = [
-            {
-                "state": result.state,
-                "counts": result.counts,
-                "not_before": _ms(result.not_before or now) if _may_be_tried(result, resend=self._resend) else None,
-                "code": result.code,
-                "reply": result.reply,
-                "now": _ms(now),
-                "notice": result.claim.notice_id,
-                "subscriber": result.claim.subscriber.id,
-            }
+            (
+                result.state,
+                result.counts,
+                _ms(result.not_before or now) if _may_be_tried(result, resend=self._resend) else None,
+                result.code,
+                result.reply,
+                at,
+                *result.claim.key,
+            )
             for result in results
         ]
         dead = [(result.claim.subscriber.id, result.reply) for result in results if result.is_dead_address]
 
         def work(db: sqlite3.Connection) -> None:
-            # A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
-            db.executemany(
-                "UPDATE delivery SET state = :state, attempts = attempts + :counts, not_before = :not_before,"
-                " code = :code, reply = :reply, updated = :now"
-                " WHERE notice_id = :notice AND subscriber_id = :subscriber AND state IN ('claimed', 'in-flight')",
-                rows,
-            )
+            db.executemany(_RECORD, rows)
             for subscriber_id, reply in dead:
-                _block(db, subscriber_id, f"there is no such mailbox: {reply}", _ms(now), "mail server")
+                _block(db, subscriber_id, f"there is no such mailbox: {reply}", at, "mail server")
 
-        await self._write(work)
+        return work
 
     async def expire(self, now: datetime) -> int:
         def work(db: sqlite3.Connection) -> int:

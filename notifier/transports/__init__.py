@@ -1,18 +1,15 @@
 """A message → the wire → an `Outcome`: one interface; SMTP through a few kept links, or files in a Maildir.
 
-The law of this family: no DATA without a committed intent. `before_data` is awaited when the server has accepted sender
-and recipient, right before DATA, and False there ends the transaction. Once the first octet of a body has left, only
-the server's own reply says what became of it; whatever lacks one is ambiguous.
+The law of this family: no DATA without a committed intent. What an outbox hands out is in flight in the ledger already,
+for good, so that a transport need not wait between a message and the next. Once the first octet of a body has left,
+only the server's own reply says what became of it; whatever lacks one is ambiguous.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from notifier.replies import Outcome
-
-BeforeData = Callable[[], Awaitable[bool]]
+from notifier.replies import Answer, Outcome
 
 
 class Envelope(Protocol):
@@ -28,13 +25,55 @@ class Envelope(Protocol):
     def body(self) -> bytes: ...
 
 
+class Outbox(Protocol):
+    """The messages that one link is to carry, one after the other; each that is handed out is told of exactly once."""
+
+    async def next(self) -> Envelope | None:
+        """The next message, waited for; None when there is nothing to carry now."""
+        ...
+
+    def ready(self) -> Envelope | None:
+        """The next message if it may leave this instant."""
+        ...
+
+    def tell(self, envelope: Envelope, outcome: Outcome) -> None:
+        """What became of a message that was handed out; UNTRIED gives it back."""
+        ...
+
+
 class Transport(Protocol):
     """A way for messages to leave."""
 
-    async def send(self, envelope: Envelope, before_data: BeforeData) -> Outcome:
-        """What became of the message; a failure of the transport is an outcome, not an exception."""
+    async def carry(self, outbox: Outbox) -> None:
+        """Carries what the outbox hands out until there is nothing more.
+
+        A failure of the transport is an outcome, not an exception. A cancelled call still tells of every message.
+        """
         ...
 
     async def close(self) -> None:
         """Gives back what is held open; a message on the wire still ends."""
         ...
+
+
+async def send(transport: Transport, envelope: Envelope) -> Outcome:
+    """What became of one message that no ledger owes, such as a test."""
+    outbox = _Single(envelope)
+    await transport.carry(outbox)
+    return outbox.outcome
+
+
+class _Single:
+    def __init__(self, envelope: Envelope) -> None:
+        self.outcome = Outcome(Answer.UNTRIED)
+        self._waiting: Envelope | None = envelope
+
+    async def next(self) -> Envelope | None:
+        return self.ready()
+
+    def ready(self) -> Envelope | None:
+        waiting, self._waiting = self._waiting, None
+        return waiting
+
+    def tell(self, envelope: Envelope, outcome: Outcome) -> None:
+        self.outcome = outcome

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import os
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 
 from notifier.replies import Answer, Outcome, legible
-from notifier.transports import BeforeData, Envelope
-
-log = logging.getLogger(__name__)
+from notifier.transports import Envelope, Outbox
 
 _MINUTE = timedelta(minutes=1)
 
@@ -27,14 +24,16 @@ class MaildirTransport:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def send(self, envelope: Envelope, before_data: BeforeData) -> Outcome:
-        """ACCEPTED when the message lies on the disk for good; RELAY when the disk will not have it."""
-        if not await before_data():
-            outcome = Outcome(Answer.FENCED, None, "the intent to send was not recorded")
-        else:
-            outcome = await asyncio.to_thread(self._file, envelope)
-        log.info("%s message=%s maildir=%s", outcome.answer, envelope.message_id, self._path)
-        return outcome
+    async def carry(self, outbox: Outbox) -> None:
+        """ACCEPTED is what lies on the disk for good; RELAY says that the disk will not have it."""
+        while (envelope := await outbox.next()) is not None:
+            # Shielded: a file that was begun is written, and its outcome is known, even when the caller is cancelled.
+            filing = asyncio.get_running_loop().run_in_executor(None, self._file, envelope)
+            try:
+                outbox.tell(envelope, await asyncio.shield(filing))
+            except asyncio.CancelledError:
+                outbox.tell(envelope, await filing)
+                raise
 
     async def close(self) -> None:
         """Nothing is held open."""
