@@ -189,7 +189,7 @@ def _with_alarms(
     """The event with what rings before it; nothing rings for what is over or called off."""
     if not options.alarms or session.is_cancelled or session.end < today:
         return event
-    text = _summary(session, seminar_name, language)
+    text = summary(session, seminar_name, language)
     alarms = (_serialised(_alarm(session, before, text)) for before in options.alarms)
     return b"".join((event.removesuffix(_END_EVENT), *alarms, _END_EVENT))
 
@@ -272,7 +272,7 @@ def _event(session: Session, seminar_name: str, base_url: str, language: str) ->
     event.add("SEQUENCE", session.revision)
     event.add("DTSTART", _local(session.start, session.timezone))
     event.add("DTEND", _local(session.end, session.timezone))
-    event.add("SUMMARY", _summary(session, seminar_name, language))
+    event.add("SUMMARY", summary(session, seminar_name, language))
     event.add("DESCRIPTION", _description(session, page, language))
     if location := _location(session, language):
         event.add("LOCATION", location)
@@ -314,8 +314,8 @@ def _alarm(session: Session, before: timedelta, text: str) -> Alarm:
     return alarm
 
 
-def _summary(session: Session, seminar_name: str, language: str) -> str:
-    """Who talks about what, on one line; the seminar's name where nothing is known yet."""
+def summary(session: Session, seminar_name: str, language: str) -> str:
+    """Who talks about what, on one line; the seminar's name where nothing is known yet. `language` as of `render`."""
     talks = [_headline(talk, language) for talk in session.talks]
     known = any(talk.title or talk.title_zh or talk.speakers for talk in session.talks)
     text = " · ".join(talks) if known else f"{_line(seminar_name)}: {_say('tba', language)}"

@@ -159,8 +159,8 @@ def test_what_is_not_for_the_public_is_on_no_public_surface():
         assert PASSCODE.encode() not in document.body, key
     open_site = built(site=replace(SITE, levels={}))
     assert sorted(key for key, document in open_site.keyed.items() if PASSCODE.encode() in document.body) == [
-        "/?lang=en", "/?lang=zh", "/calendar.ics", "/joint-seminar.ics", "/sessions/2021-11-27.ics",
-        "/sessions/2021-11-27?lang=en", "/sessions/2021-11-27?lang=zh", "/talks.json",
+        "/?lang=en", "/?lang=zh", "/calendar.ics", "/feed.atom?lang=en", "/feed.atom?lang=zh", "/joint-seminar.ics",
+        "/sessions/2021-11-27.ics", "/sessions/2021-11-27?lang=en", "/sessions/2021-11-27?lang=zh", "/talks.json",
     ]  # fmt: skip
 
 
@@ -299,8 +299,11 @@ def test_only_web_addresses_become_links(url):
     assert [a["href"] for a in page.find_all("a") if a["href"] == url] == []
 
 
+HTML = {at: page for at, page in SNAPSHOT.pages.items() if page.media_type.startswith("text/html")}
+
+
 def test_pages_hold_nothing_that_the_policy_forbids():
-    for (name, language), document in SNAPSHOT.pages.items():
+    for (name, language), document in HTML.items():
         page = BeautifulSoup(document.body, "html.parser")
         assert page.select("style, [style], iframe, object") == [], (name, language)
         assert all(script.get("src") or script["type"] == "application/ld+json" for script in page.select("script"))
@@ -311,7 +314,7 @@ def test_pages_hold_nothing_that_the_policy_forbids():
 
 
 def test_every_link_to_this_site_leads_somewhere():
-    for (name, language), document in SNAPSHOT.pages.items():
+    for (name, language), document in HTML.items():
         page = BeautifulSoup(document.body, "html.parser")
         for link in page.select("[href]"):
             parts = urlsplit(link["href"])
@@ -583,6 +586,7 @@ def test_what_has_not_changed_is_compressed_once():
     same = {key for key, document in after.ready.items() if document is SNAPSHOT.ready[key]}
     assert set(SNAPSHOT.ready) - same == {
         "/?lang=en", "/?lang=zh", "/embed?lang=en", "/embed?lang=zh", "/calendar.ics", "/joint-seminar.ics",
+            "/feed.atom?lang=en", "/feed.atom?lang=zh",
         "/talks.json", "/sessions/2021-11-27?lang=en", "/sessions/2021-11-27?lang=zh",
     }  # fmt: skip
 
@@ -668,6 +672,7 @@ def test_an_edit_moves_last_modified_of_what_it_changed_and_of_nothing_else():
     changed = {key for key, (_, moved) in after.modified.items() if moved == at(25)}
     assert changed == {
         "/?lang=en", "/?lang=zh", "/embed?lang=en", "/embed?lang=zh", "/calendar.ics", "/joint-seminar.ics",
+        "/feed.atom?lang=en", "/feed.atom?lang=zh",
         "/sessions/2021-11-27.ics", "/talks.json",
         "/calendar.ics?",
         "/sessions/2021-11-27?lang=en", "/sessions/2021-11-27?lang=zh",

@@ -191,6 +191,13 @@ _PROGRAMS = {
     "/talks.json": {"get": _get("All sessions and talks.", {"application/json": {"schema": _of("Talks")}})},
     "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
     "/sitemap.xml": {"get": _get("What search engines are to find.", {"application/xml": {"schema": _TEXT}})},
+    "/feed.atom": {
+        "get": _get(
+            "The sessions that changed last, for programs that follow news (RFC 4287).",
+            {"application/atom+xml": {"schema": _TEXT}},
+            _LANGUAGE,
+        )
+    },
     "/robots.txt": {"get": _get("What robots may read.", {"text/plain": {"schema": _TEXT}})},
 }
 _PAGES = {

@@ -73,6 +73,17 @@ class Shown:
     def _entries(self) -> dict[str, Markup]:
         return {}
 
+    def reading(self, language: str) -> Markup:
+        """What programs show of it that follow the seminar's news, in this language. Raises TemplateError."""
+        if language not in self._readings:
+            known = {"session": self.session, "is_over": self.place.phase.is_over}
+            self._readings[language] = self.press.fragment("reading", language, **known)
+        return self._readings[language]
+
+    @cached_property
+    def _readings(self) -> dict[str, Markup]:
+        return {}
+
     @property
     def tag(self) -> str:
         """What tells it, as it is shown, from any other state of it."""

@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from notifier import __version__, feed, talks
-from notifier.pages import feeds, openapi
+from notifier.pages import atom, feeds, openapi
 from notifier.pages.archive import HISTORY, Archive, Page, archive
 from notifier.pages.documents import (
     MINUTES,
@@ -154,13 +154,14 @@ def build(
     whole = {**dict(_whole(public, seen, site, now, press)), **press.assets}
     basis = digest(press.digest, whole["/talks.json"].etag)
     chosen = basis, history.since(_CHOICES, basis)
+    whole_pages = (*_pages(schedule, press), *_followed(public, seen, press))
     # Rendered now, so that a template that fails on sessions or years fails here, where the old snapshot stays.
     late: dict[str, Shown | Page] = {page_path(one.session): one for one in schedule.shown}
     late[HISTORY] = past.pages[HISTORY]
     about = {(path, language): page for path, one in late.items() for language, page in one.pages.items()}
     return Snapshot(
         MappingProxyType({path: history.dated(path, document) for path, document in whole.items()}),
-        MappingProxyType({**about, **{at: history.dated(key_of(*at), page) for at, page in _pages(schedule, press)}}),
+        MappingProxyType({**about, **{at: history.dated(key_of(*at), page) for at, page in whole_pages}}),
         MappingProxyType(seen),
         past,
         public,
@@ -232,6 +233,16 @@ def _pages(schedule: Schedule, press: Press) -> Iterator[tuple[tuple[str, str], 
             yield (name, language), press.page(name, language)
         for name in PROBLEMS:
             yield (name, language), press.page("problem", language, problem=name)
+
+
+def _followed(seminar: Seminar, shown: Mapping[str, Shown], press: Press) -> Iterator[tuple[tuple[str, str], Document]]:
+    """The news of the seminar in every language."""
+    sessions = atom.newest(seminar.sessions)
+    for language in LANGUAGES:
+        entries = [(session, shown[session.id].reading(language)) for session in sessions]
+        headers = (("Content-Language", LANGUAGES[language]), *SAFE[:1])
+        text = atom.render(press.head, press.site, language, entries)
+        yield (atom.PATH, language), press.document(text, "application/atom+xml", headers=headers)
 
 
 @dataclass(frozen=True, slots=True)
