@@ -329,12 +329,21 @@ class NoticesSection(_Section):
         timedelta(hours=1),
     )
     settle: Annotated[Span, _between("0s", "1d")] = timedelta(minutes=10)
+    approve_above: Annotated[int, Field(ge=0)] = 0
+    approve_within: Annotated[Span, _between("1m", "1d")] = timedelta(minutes=30)
     tick: Annotated[Span, _between("1s", "1m")] = timedelta(seconds=20)
 
     @property
     def rules(self) -> notices.Rules:
         """The same as what `notices` decides by."""
-        return notices.Rules(self.announcement, self.announcement_at, self.reminders, self.settle)
+        return notices.Rules(
+            self.announcement,
+            self.announcement_at,
+            self.reminders,
+            self.settle,
+            self.approve_above,
+            self.approve_within,
+        )
 
 
 class VisibilitySection(_Section):

@@ -45,6 +45,7 @@ HEARTBEAT = timedelta(seconds=10)
 OVERSLEPT = timedelta(seconds=60)
 LAST_DAY = timedelta(hours=24)  # mail so close to the start may show the join fields of reminders
 TROUBLE_EVERY = timedelta(hours=1)
+_APPROVE = "say 'notifier approve' to let it out now, or mend the talk list"
 OLD_STORE = (
     "the store is older than what was published from it, as after a backup was put back: whoever had mail since then"
     " would have it again; look at notifier plan, then notifier release"
@@ -262,6 +263,8 @@ class Daemon:
             session = self._seminar.session(session_id)
             assert session is not None
             await self._settle_session(session, list(decisions), now)
+        if waiting := [Problem(f"{d.notice.name}: {d.reason}", _APPROVE) for d in self._decisions if d.needs_approval]:
+            self._tell_trouble("A change waits to be approved", waiting)
         due = notices.next_due(self._decisions, now)
         if due is not None:
             # By the scheduler's own clock, should that be another one than ours.
@@ -271,7 +274,7 @@ class Daemon:
     async def _settle_session(self, session: Session, decisions: list[Decision], now: datetime) -> None:
         reached = await self._store.settle(decisions, session, now)
         for decision, people in zip(decisions, reached, strict=True):
-            key = "/".join(map(str, decision.notice.key))
+            key = decision.notice.name
             log.info("%s notice=%s people=%d because=%r", decision.verdict, key, people, decision.reason)
             if decision.verdict is Verdict.EXPIRED:
                 problem = Problem(f"{key} was never sent: {decision.reason}", "see notifier status")

@@ -9,7 +9,7 @@ from typing import Any
 from notifier.control import Request
 from notifier.errors import NotifierError, Problem
 from notifier.notices import Kind
-from notifier.stores import Store
+from notifier.stores import APPROVAL, Store
 from notifier.subscribers import State, Subscriber
 
 
@@ -29,6 +29,9 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
             return {}
         case "release":
             await store.note({"hold": ""})
+            return {}
+        case "approve":
+            await store.note({APPROVAL + name: now.isoformat() for name in request["notices"]})
             return {}
         case unknown:
             raise NotifierError(f"the daemon does not know '{unknown}'; it may be of another version: restart it")

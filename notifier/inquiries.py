@@ -179,6 +179,16 @@ async def planned(config: Config, seminar: Seminar, at: datetime, ahead: timedel
     return [(d, mailing(d.notice, n if _goes_out(d) else 0, limits)) for d, n in zip(decisions, people, strict=True)]
 
 
+async def unapproved(config: Config, now: datetime) -> list[str]:
+    """The names of the notices that wait for a person to let them out."""
+    accepted, _ = await published(config)
+    async with reading(config) as store:
+        if store is None:
+            return []
+        decisions = notices.decide(accepted.seminar, config.notices.rules, await store.facts(), now)
+    return [d.notice.name for d in decisions if d.needs_approval]
+
+
 async def rate_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
     """The mailings of the next weeks that cannot be through in time at the mail server's rate."""
     accepted, _ = await published(config)
@@ -364,6 +374,7 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
     waiting = next((d.notice for d in decisions if d.notice.due == due), None)
     return {
         "next_session": {"id": coming.id, "start": coming.start.isoformat()} if coming else None,
+        "to_approve": [d.notice.name for d in decisions if d.needs_approval],
         "next_notice": _said(waiting) | {"due": waiting.due.isoformat()} if waiting else None,
         "subscribers": dict(summary.subscribers),
         "blocked": [{"address": one.address, "because": one.reason} for one in summary.blocked],

@@ -99,6 +99,11 @@ class Notice:
         return self.session_id, self.rule, self.generation
 
     @property
+    def name(self) -> str:
+        """The key as people write it: `2021-11-27/change-1/1`."""
+        return "/".join(map(str, self.key))
+
+    @property
     def ruled(self) -> datetime:
         """When its rule alone makes it due."""
         return self.due + self.head_start
@@ -117,22 +122,32 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A notice, its verdict now, and the reason in words. `before` is what people were told, in a change."""
+    """A notice, its verdict now, and the reason in words. `before` is what people were told, in a change.
+
+    `needs_approval` where it waits until a person lets it out, or its due instant comes.
+    """
 
     notice: Notice
     verdict: Verdict
     reason: str = ""
     before: Session | None = None
+    needs_approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long before a session each kind of notice is due."""
+    """How long before a session each kind of notice is due.
+
+    A change waits for `settle`, and one for more than `approve_above` people (0 for any number) for a person's word
+    or `approve_within`.
+    """
 
     announcement: timedelta | None = timedelta(days=7)
     announcement_at: time = time(9, 0)
     reminders: tuple[timedelta, ...] = (timedelta(days=1), timedelta(hours=1))
     settle: timedelta = timedelta(minutes=10)
+    approve_above: int = 0
+    approve_within: timedelta = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +169,7 @@ class Facts:
 
     `baseline` is the daemon's first start; `rules` when each rule was first seen; `settled` the notices of each
     session that are settled; `told` the session as people were last told of it; `leads` the lead times that
-    subscribers chose for themselves.
+    subscribers chose for themselves; `approved` the notices that a person let out, and when.
     """
 
     baseline: datetime
@@ -162,6 +177,7 @@ class Facts:
     settled: Mapping[str, tuple[Settled, ...]] = field(default_factory=dict)
     told: Mapping[str, Session] = field(default_factory=dict)
     leads: frozenset[timedelta] = frozenset()
+    approved: Mapping[Key, datetime] = field(default_factory=dict)
 
 
 def decide(
@@ -355,13 +371,24 @@ def _change(session: Session, rules: Rules, facts: Facts, now: datetime) -> Deci
         return None  # the session was rewritten when it was past, or this change has expired already
     kind = Kind.CANCELLED if session.is_cancelled and not before.is_cancelled else Kind.CHANGE
     generation = max((s.generation for s in settled), default=0) + any(revisions.is_schedule(d) for d in news)
-    due = _settled_at(edited, min(before.start, session.start), rules.settle).astimezone(UTC)
+    soonest = min(before.start, session.start)
+    due = _settled_at(edited, soonest, rules.settle).astimezone(UTC)
     rule = f"{kind}-{len(changes) + 1}"
     notice = Notice(session.id, kind, rule, generation, due, over.astimezone(UTC), recipients=Recipients(told=True))
+    reached = max((s.reached for s in settled), default=0)
+    # A word that was given before the last edit was given for something else.
+    is_approved = facts.approved.get(notice.key, facts.baseline) >= edited
+    needs_approval = 0 < rules.approve_above < reached and not is_approved
+    if needs_approval:
+        by_itself = _settled_at(edited, soonest, rules.settle + rules.approve_within).astimezone(UTC)
+        notice = replace(notice, due=max(due, by_itself))
     if now >= over:
         return Decision(notice, Verdict.EXPIRED, "the session was over before the change could be told", before)
     if now < due:
-        return Decision(notice, Verdict.WAITING, "further edits may follow", before)
+        return Decision(notice, Verdict.WAITING, "further edits may follow", before, needs_approval)
+    if now < notice.due:
+        reason = f"it is for about {reached} people and waits to be approved, at the longest until then"
+        return Decision(notice, Verdict.WAITING, reason, before, needs_approval)
     return Decision(notice, Verdict.OPEN, before=before)
 
 

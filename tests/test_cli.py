@@ -275,6 +275,12 @@ def test_a_blocked_address_is_shown_with_the_reason_and_can_be_restored(house: R
     assert house("subscribers", "restore", "bob@example.org").exit_code == 1
 
 
+def test_approving_what_does_not_wait_is_told(house: Run) -> None:
+    assert (house("approve").exit_code, house("approve").stdout) == (1, "nothing waits to be approved\n")
+    result = house("approve", "2021-11-27/change-1/1")
+    assert (result.exit_code, "does not wait to be approved" in result.stderr) == (1, True)
+
+
 def test_status_says_what_needs_a_person(house: Run) -> None:
     assert json.loads(house("status", "--json").stdout)["running"] is False
     house("subscribers", "add", "ada@example.org")

@@ -176,6 +176,39 @@ def test_a_change_close_to_the_start_does_not_wait() -> None:
     assert only(decisions, Verdict.OPEN).notice.rule == "change-1"
 
 
+CAREFUL = Rules(approve_above=2)
+
+
+def test_a_change_for_many_waits_for_a_person_and_then_goes_out_by_itself() -> None:
+    """`told` has three people who were reached."""
+    edited = START - 20 * HOURS
+    moved = session(START + 7 * DAYS, modified=edited)
+    waiting = decide(seminar(moved), CAREFUL, told(session()), edited + 10 * MINUTES)
+    (change,) = [d for d in waiting if d.needs_approval]
+    assert (change.verdict, change.notice.due) == (Verdict.WAITING, edited + 40 * MINUTES)
+    assert verdicts(edited + 40 * MINUTES, told(session()), moved, rules=CAREFUL)["change-1"] is Verdict.OPEN
+    for_few = Rules(approve_above=3)
+    assert verdicts(edited + 10 * MINUTES, told(session()), moved, rules=for_few)["change-1"] is Verdict.OPEN
+
+
+def test_a_word_lets_a_change_out_unless_the_list_was_edited_since() -> None:
+    edited = START - 20 * HOURS
+    key = ("2021-11-27", "change-1", 1)
+    approved = replace(told(session()), approved={key: edited + MINUTES})
+    moved = session(START + 7 * DAYS, modified=edited)
+    assert verdicts(edited + 9 * MINUTES, approved, moved, rules=CAREFUL)["change-1"] is Verdict.WAITING
+    assert verdicts(edited + 10 * MINUTES, approved, moved, rules=CAREFUL)["change-1"] is Verdict.OPEN
+    again = replace(moved, modified=edited + 2 * MINUTES)
+    assert verdicts(edited + 15 * MINUTES, approved, again, rules=CAREFUL)["change-1"] is Verdict.WAITING
+
+
+def test_no_change_waits_for_a_person_until_the_session_begins() -> None:
+    edited = START - 35 * MINUTES
+    other_room = session(room=Room(url="https://meeting.tencent.com/dm/another"), modified=edited)
+    decisions = decide(seminar(other_room), CAREFUL, told(session()), edited + 5 * MINUTES)
+    assert only(decisions, Verdict.OPEN).notice.rule == "change-1"
+
+
 def test_there_and_back_within_the_settle_time_is_no_change() -> None:
     assert "change-1" not in verdicts(START - 20 * HOURS, told(session()), session(modified=START - 20 * HOURS))
 

@@ -13,6 +13,7 @@ import icalendar
 import pytest
 from house import DUE, PAGE, PEOPLE, SECOND, TALKS, House
 
+from notifier import control, inquiries
 from notifier.daemon import Daemon
 from notifier.errors import NotifierError, StoreLocked
 
@@ -84,6 +85,25 @@ async def test_a_moved_session_is_told_once_and_feed_page_and_mail_agree(house: 
     await house.arrived(6)
     due_again = sorted(m.message_id.split(".")[1] for m in house.mail.messages)
     assert due_again == ["announcement"] * 3 + ["reminder-1d"] * 3
+
+
+async def test_a_change_for_many_goes_out_when_a_person_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.subscribe(*PEOPLE)
+    careful = house.config()
+    rules = careful.notices.model_copy(update={"approve_above": 2})
+    monkeypatch.setattr(house, "config", lambda: careful.model_copy(update={"notices": rules}))
+    await house.start()
+    await house.pass_time(DUE)
+    await house.arrived(3)
+    await house.edit("date = 2021-11-27", "date = 2021-12-04")
+    await house.pass_time(house.now + timedelta(minutes=10))
+    (told,) = (await house.arrived(4))[3:]
+    assert (str(told["To"]), "2021-11-27/change-1/1" in words(told)) == ("organiser@example.org", True)
+    waiting = await inquiries.unapproved(house.config(), house.now)
+    socket = control.socket_path(house.config().store.path)
+    await control.call(socket, {"do": "approve", "notices": waiting})
+    assert {str(mail["To"]) for mail in (await house.arrived(7))[4:]} == {f"{p.name} <{p.address}>" for p in PEOPLE}
+    assert await inquiries.unapproved(house.config(), house.now) == []
 
 
 async def test_a_cancelled_session_reminds_nobody_and_tells_everybody(house: House) -> None:

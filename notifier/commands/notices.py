@@ -97,6 +97,7 @@ def _reason(decision: Decision, mailing: Mailing) -> str:
 def _decision(decision: Decision, mailing: Mailing) -> dict[str, Any]:
     notice = decision.notice
     return {
+        "id": notice.name,
         "session": notice.session_id,
         "kind": str(notice.kind),
         "rule": notice.rule,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from notifier.commands import DONE, NOT_SO, ask, ask_daemon, config_of, current_time, json_option, print_json
+from notifier.errors import NotifierError, Problem
 
 log = logging.getLogger(__name__)
 
@@ -84,4 +85,30 @@ def release(ctx: click.Context) -> None:
     asyncio.run(ask(config_of(ctx), {"do": "release"}))
 
 
-COMMANDS: tuple[click.Command, ...] = (run, status, reload, hold, release)
+@click.command()
+@click.argument("notice", metavar="[ID]", required=False)
+@json_option
+@click.pass_context
+def approve(ctx: click.Context, notice: str | None, as_json: bool) -> None:
+    """Let out a change that waits for a second look, or all that do; without any waiting, exit 1.
+
+    ID is SESSION/RULE/GENERATION, as `plan` and `status` give it. `preview` shows the mail.
+    """
+    from notifier import inquiries
+
+    config = config_of(ctx)
+    waiting = asyncio.run(inquiries.unapproved(config, current_time()))
+    chosen = [name for name in waiting if notice in (None, name)]
+    if chosen:
+        asyncio.run(ask(config, {"do": "approve", "notices": chosen}))
+    elif notice is not None:
+        told = f"'{notice}' does not wait to be approved"
+        raise NotifierError(Problem(told, f"these do: {', '.join(waiting) or 'none'}"))
+    if as_json:
+        print_json({"approved": chosen})
+    else:
+        click.echo("\n".join(f"approved {name}" for name in chosen) or "nothing waits to be approved")
+    sys.exit(DONE if chosen else NOT_SO)
+
+
+COMMANDS: tuple[click.Command, ...] = (run, status, reload, hold, release, approve)

@@ -19,6 +19,8 @@ from notifier.revisions import Identity
 from notifier.subscribers import State, Subscriber
 from notifier.talks import Seminar, Session
 
+APPROVAL = "approved/"  # with a notice's key behind it, the name of the fact that a person let it out
+
 
 class DeliveryState(StrEnum):
     """Where one delivery stands."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,10 +22,10 @@ from typing import Any, TypeVar
 from notifier import talks
 from notifier.errors import LimitError, Problem, StoreError
 from notifier.intake import Accepted
-from notifier.notices import BESIDE, Decision, Facts, Kind, Notice, Recipients, Settled, Verdict
+from notifier.notices import BESIDE, Decision, Facts, Key, Kind, Notice, Recipients, Settled, Verdict
 from notifier.returns import Meaning
 from notifier.revisions import Identity
-from notifier.stores import Claim, Consent, Delivery, DeliveryState, Progress, Result, Returned, Summary
+from notifier.stores import APPROVAL, Claim, Consent, Delivery, DeliveryState, Progress, Result, Returned, Summary
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, comparable, searchable
 from notifier.talks import Seminar, Session
 
@@ -547,7 +547,15 @@ def _facts(db: sqlite3.Connection) -> Facts:
         settled={session_id: tuple(facts) for session_id, facts in settled.items()},
         told={session_id: _session(text) for session_id, text in told.items() if session_id in reached},
         leads=frozenset(timedelta(seconds=row[0]) for row in db.execute("SELECT DISTINCT seconds FROM lead")),
+        approved=dict(_approvals(db)),
     )
+
+
+def _approvals(db: sqlite3.Connection) -> Iterator[tuple[Key, datetime]]:
+    rows = db.execute("SELECT name, value FROM fact WHERE name BETWEEN ? AND ?", (APPROVAL, APPROVAL + "~"))
+    for row in rows:
+        session_id, rule, generation = row["name"].removeprefix(APPROVAL).rsplit("/", 2)
+        yield (session_id, rule, int(generation)), datetime.fromisoformat(row["value"])
 
 
 def _accepted(db: sqlite3.Connection) -> Accepted | None:
