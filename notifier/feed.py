@@ -134,14 +134,16 @@ def single(
     *,
     base_url: str,
     method: str = "",
+    organizer: str = "",
     language: str = "",
     options: Options = USUAL,
     now: datetime | None = None,
 ) -> bytes:
     """One session as a document of its own, with the same event that the feed has.
 
-    With a `method` it is a message (RFC 5546): PUBLISH to be added to a calendar, CANCEL to be taken out of it. Alarms
-    ring only where `now` tells that the session is to come.
+    With a `method` it is a message (RFC 5546): PUBLISH to be added to a calendar, CANCEL to be taken out of it, either
+    with the address of the `organizer` whose word it is. Alarms ring only where `now` tells that the session is to
+    come.
     """
     calendar = _calendar(seminar)
     if method:
@@ -155,6 +157,9 @@ def single(
             _with_alarms(event, one, name, language, options, today)
             for event, one in zip(events, sessions, strict=True)
         ]
+    if organizer:
+        line = _folded(f"ORGANIZER:mailto:{quote(organizer, safe='@+')}".encode())
+        events = [event.removesuffix(_END_EVENT) + line + _END_EVENT for event in events]
     return _joined(calendar, seminar, sessions, events)
 
 

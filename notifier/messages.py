@@ -199,7 +199,9 @@ def _body(site: Site, notice: Notice, session: Session | None, letter: Letter) -
         return Multipart("alternative", (text, html))
     # Outlook refuses a calendar whose METHOD is not that of its part, and one without the charset reads as Latin-1.
     method = "CANCEL" if notice.kind is Kind.CANCELLED else "PUBLISH"
-    calendar = feed.single(session, site.seminar, base_url=site.base_url, method=method).decode().replace("\r\n", "\n")
+    organizer = (site.reply_to or site.sender).address
+    document = feed.single(session, site.seminar, base_url=site.base_url, method=method, organizer=organizer)
+    calendar = document.decode().replace("\r\n", "\n")
     name = f"seminar-{_atom(session.id)}.ics"
     alternative = Multipart(
         "alternative", (text, html, Part(f"text/calendar; charset=utf-8; method={method}", calendar))

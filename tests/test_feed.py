@@ -418,8 +418,11 @@ def test_a_single_session_is_the_same_event_as_in_the_feed():
 
 @pytest.mark.parametrize("method", ["PUBLISH", "CANCEL"])
 def test_a_single_session_can_be_a_message(method: str):
-    found = Calendar.from_ical(feed.single(session(), seminar(), base_url=SITE, method=method))
+    data = feed.single(session(), seminar(), base_url=SITE, method=method, organizer="ada lovelace@example.org")
+    found = Calendar.from_ical(data)
     assert str(found["METHOD"]) == method
+    # RFC 5546 sections 3.2.1 and 3.2.5: whose word it is.
+    assert str(found.events[0]["ORGANIZER"]) == "mailto:ada%20lovelace@example.org"
     assert [str(e["UID"]) for e in found.walk("VEVENT")] == ["2021-11-27@seminar.example.org"]
 
 

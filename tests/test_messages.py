@@ -279,7 +279,7 @@ def test_the_calendar_is_the_feeds_event_with_the_method_of_its_part(kind: Kind,
     message = composed(about=notice(kind), shown=shown)
     found = parts(message)
     calendar, attached = found["text/calendar"], found["application/ics"]
-    octets = feed.single(shown, SITE.seminar, base_url=SITE.base_url, method=method)
+    octets = feed.single(shown, SITE.seminar, base_url=SITE.base_url, method=method, organizer=SITE.reply_to.address)
     assert calendar.get_payload(decode=True) == attached.get_payload(decode=True) == octets
     assert calendar["Content-Type"].params == {"charset": "utf-8", "method": method}
     assert Calendar.from_ical(octets)["METHOD"] == method
