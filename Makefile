@@ -3,9 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	--generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build
+	--generate-hashes --no-emit-index-url --no-annotate --no-header
+PROJECT := pyproject.toml --group build
+PROGRAMS := tests/interop
 
-.PHONY: help run test lint lock clean
+.PHONY: help run test interop lint lock clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -19,6 +21,8 @@ run: .venv/run.stamp var/config.toml ## start the daemon on the shipped sample; 
 test: .venv/dev.stamp ## run every test that this machine can run
 	@$(BIN)/python -m pytest
 
+interop: $(PROGRAMS)/.venv/stamp $(PROGRAMS)/node_modules/.package-lock.json ## install calendar programs to test with
+
 lint: .venv/dev.stamp ## look at form, habits and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -26,11 +30,14 @@ lint: .venv/dev.stamp ## look at form, habits and types
 
 lock: .venv/run.stamp ## pin the newest dependencies that pyproject.toml allows
 	@$(PIP) uv
-	@$(LOCK) --output-file requirements/run.txt
-	@$(LOCK) --output-file requirements/dev.txt --group dev --all-extras --constraint requirements/run.txt
+	@$(LOCK) $(PROJECT) --output-file requirements/run.txt
+	@$(LOCK) $(PROJECT) --output-file requirements/dev.txt --group dev --all-extras --constraint requirements/run.txt
+	@$(LOCK) $(PROGRAMS)/requirements.in --output-file $(PROGRAMS)/requirements.txt
+	@npm update --prefix $(PROGRAMS) --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --silent
 
 clean: ## remove what was made here, except var/ with its subscribers
 	@rm -rf .venv dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(PROGRAMS)/.venv $(PROGRAMS)/.built $(PROGRAMS)/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 var/config.toml: | .venv/run.stamp
@@ -49,6 +56,16 @@ var/config.toml: | .venv/run.stamp
 .venv/dev.stamp: .venv/run.stamp requirements/dev.txt
 	@echo "installing what the tests need into .venv ..."
 	@$(PIP) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# The programs that the feed is tried in have pins of their own, some of them against ours.
+$(PROGRAMS)/.venv/stamp: $(PROGRAMS)/requirements.txt
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+$(PROGRAMS)/node_modules/.package-lock.json: $(PROGRAMS)/package-lock.json
+	@npm ci --prefix $(PROGRAMS) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 $(BIN)/python:

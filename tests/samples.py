@@ -11,6 +11,7 @@ from notifier.talks import Livestream, Room, Seminar, Session, Speaker, Talk
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 START = datetime(2021, 11, 27, 9, 30, tzinfo=SHANGHAI)
+MINUTES = timedelta(minutes=1)
 HOURS = timedelta(hours=1)
 DAYS = timedelta(days=1)
 LONG_AGO = datetime(2021, 1, 1, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -78,10 +79,19 @@ def pins(name: str) -> dict[str, str]:
 
 
 @checkout
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "../tests/interop/requirements.txt"])
 def test_a_lock_pins_with_hashes_and_names_no_index(name):
     pinned = r"[a-z0-9-]+==[\w.]+(?: ; [^\\]+?)?(?:\s+--hash=sha256:[0-9a-f]{64})+"
     assert [line for line in pins(name).values() if not re.fullmatch(pinned, line)] == []
+
+
+@checkout
+def test_the_lock_of_what_comes_from_npm_pins_with_hashes_and_names_no_registry():
+    lock = json.loads((ROOT / "tests" / "interop" / "package-lock.json").read_text())
+    pinned = {name: package for name, package in lock["packages"].items() if name}
+    assert pinned
+    assert [name for name, package in pinned.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [name for name, package in pinned.items() if "resolved" in package] == []
 
 
 @checkout

@@ -1,0 +1,84 @@
+"""What real programs, far from the seminar, make of the feed: the same hours, words and links; and of broken feeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from interop import lint
+from interop.conftest import ALL_OF_THEM
+from interop.feeds import BROKEN, GOOD, WHOLE
+from interop.programs import PROGRAMS, differences
+
+pytestmark = pytest.mark.interop
+
+every_program = pytest.mark.parametrize("program", ALL_OF_THEM, ids=[program.name for program in ALL_OF_THEM])
+# Where a program is wrong about a feed that is right.
+MISTAKEN = {("ts-ics", "around the world"): "takes a rule for the last Sunday of March to begin a month early"}
+
+
+@every_program
+@pytest.mark.parametrize("name", GOOD)
+def test_a_program_shows_every_session_as_it_is(program: Any, name: str, readings: Any):
+    found = differences(program, lint.events(GOOD[name]), readings(program)[name])
+    if (program.name, name) in MISTAKEN:
+        assert found
+    else:
+        assert found == []
+
+
+@pytest.mark.parametrize(
+    "program", [p for p in PROGRAMS if p.name in ("libical", "sabre/vobject")], ids=lambda p: p.name
+)
+@pytest.mark.parametrize("name", GOOD)
+def test_a_program_that_checks_calendars_has_no_complaint(program: Any, name: str, readings: Any):
+    assert readings(program)[name].complaints == ()
+
+
+EVERYONE = {program.name for program in ALL_OF_THEM}
+NOBODY: set[str] = set()
+BY_OFFSET = {"ical.js", "ts-ics", "libical", "KCalendarCore", "Ruby icalendar", "Emacs", "Thunderbird"}
+# Who is known to notice, so that it cannot be that nobody looks; what all of them tolerate, the lint alone sees.
+NOTICED_BY = {
+    "line feeds only": NOBODY,
+    "folded inside a character": {
+        "icalendar",
+        "ical",
+        "ics",
+        "vobject",
+        "ical.js",
+        "node-ical",
+        "ts-ics",
+        "Thunderbird",
+    }
+    | {"khal with vdirsyncer"},
+    "not folded": NOBODY,
+    "no DTSTAMP": NOBODY,
+    "no UID": EVERYONE - {"calcurse", "khal with vdirsyncer"},
+    "the same UID twice": EVERYONE - {"calcurse"},
+    "a wrong offset": BY_OFFSET - {"KCalendarCore"},
+    "no VTIMEZONE": {"ical.js", "Ruby icalendar", "Emacs"},
+    "floating times": EVERYONE - {"recurring-ical-events", "node-ical"},
+    "commas as they are": {"vobject", "calcurse"},
+    "line breaks as they are": EVERYONE,
+    "a control character": EVERYONE,
+    "an event without its END": EVERYONE,
+    "cut off": EVERYONE,
+    "no VERSION": {"KCalendarCore", "calcurse"},
+    "a status of its own": EVERYONE - {"calcurse"},
+    "a time that is none": EVERYONE,
+    "REFRESH-INTERVAL of no type": NOBODY,
+}
+
+
+@every_program
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_program_notices_a_broken_feed(program: Any, name: str, readings: Any):
+    found = differences(program, lint.events(WHOLE), readings(program)[name])
+    if program.name in NOTICED_BY[name]:
+        assert found
+
+
+def test_no_event_ends_unseen_by_all():
+    assert set(NOTICED_BY) == set(BROKEN)
