@@ -456,7 +456,8 @@ def _link(url: str) -> str:
 
 def _uri(url: str) -> str:
     """The link in ASCII, without the comma at which clients cut it; empty where it is none that a program may open."""
-    return quote(url, safe="%/:=&?~#+!$;'@()*[]") if _OPENABLE.match(url) else ""
+    escaped = re.sub("%(?![0-9A-Fa-f]{2})", "%25", url)  # a sign that escapes nothing stands for itself
+    return quote(escaped, safe="%/:=&?~#+!$;'@()*[]") if _OPENABLE.match(url) else ""
 
 
 def _timezones(sessions: Sequence[Session], fallback: str) -> Iterator[bytes]:

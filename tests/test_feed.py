@@ -250,8 +250,8 @@ def test_a_conferences_label_needs_no_escape():
 
 
 def test_links_are_in_ascii_and_without_a_comma():
-    found = event(session(room=Room("https://会议.example/a,b?q=室&r=%20"), livestream=Livestream()))
-    link = "https://%E4%BC%9A%E8%AE%AE.example/a%2Cb?q=%E5%AE%A4&r=%20"
+    found = event(session(room=Room("https://会议.example/a,b?q=室&r=%20&s=100%"), livestream=Livestream()))
+    link = "https://%E4%BC%9A%E8%AE%AE.example/a%2Cb?q=%E5%AE%A4&r=%20&s=100%25"
     assert str(found["CONFERENCE"]) == link
     assert str(found["LOCATION"]) == f"在线会议 Online meeting {link}"
 
