@@ -319,6 +319,34 @@ class FallbackSection(RelaySection):
     host: str = ""
 
 
+class BouncesSection(_Section):
+    """Where mail that comes back arrives, and how it is read; nowhere without a host and a Maildir."""
+
+    address: Annotated[str, AfterValidator(lambda text: _mailable(text) if text else "")] = ""
+    maildir: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+    host: str = ""
+    tls: Literal["implicit", "starttls", "none"] = "implicit"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    password_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+    ca_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+    folder: str = "INBOX"
+    every: Annotated[Span, _between("10s", "1d")] = timedelta(minutes=5)
+    soft_limit: Annotated[int, Field(ge=1, le=1000)] = 5
+    soft_within: Annotated[Span, _between("1d", "365d")] = timedelta(days=60)
+
+    @field_validator("port")
+    @classmethod
+    def _derive(cls, port: int, info: ValidationInfo) -> int:
+        return port or (993 if info.data.get("tls") == "implicit" else 143)
+
+    @property
+    def is_read(self) -> bool:
+        """True where a program, this one, reads the mailbox."""
+        return bool(self.host or self.maildir)
+
+
 class NoticesSection(_Section):
     """When notices are due."""
 
@@ -390,6 +418,7 @@ class Config(_Section):
     mail: MailSection
     smtp: SmtpSection
     fallback: FallbackSection
+    bounces: BouncesSection
     notices: NoticesSection
     visibility: VisibilitySection
     templates: TemplatesSection
@@ -570,6 +599,17 @@ def _contradictions(config: Config) -> Iterator[Fault]:
     """Settings that are each sound and cannot be used together."""
     for name in _RELAYS:
         yield from _contradictions_of(config, name, getattr(config, name))
+    bounces = config.bounces
+    if bounces.host and bounces.maildir:
+        told = "returned mail is to be read over IMAP and from a Maildir"
+        yield Fault(("bounces", "maildir"), told, "keep host or maildir, and leave out the other")
+    if bounces.host and bounces.tls == "none" and bounces.host not in _LOOPBACK:
+        told = f'the password would cross the net to {bounces.host} in the clear with tls = "none"'
+        yield Fault(("bounces", "tls"), told, 'use "implicit" or "starttls"')
+    if bounces.host and not (bounces.username and bounces.password.get_secret_value()):
+        missing = "password" if bounces.username else "username"
+        advice = f"give it (${_variable(('bounces', missing))} counts)"
+        yield Fault(("bounces", "host"), f"the mailbox at {bounces.host} has no {missing}", advice)
 
 
 def _contradictions_of(config: Config, name: str, relay: RelaySection) -> Iterator[Fault]:
@@ -594,6 +634,9 @@ def _contradictions_of(config: Config, name: str, relay: RelaySection) -> Iterat
 
 def _doubts(config: Config) -> Iterator[Fault]:
     """What can be used but is hardly meant."""
+    if config.bounces.address and not config.bounces.is_read:
+        told = f"mail comes back to {config.bounces.address}, and nothing reads it"
+        yield Fault(("bounces", "address"), told, "give [bounces] host or maildir")
     if config.mail.transport != "smtp":
         return
     host = (_split(config.server.base_url) or ("", ""))[1]

@@ -24,10 +24,11 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from notifier import clock, control, desk, files, foresight, intake, notices, pages, revisions, systemd, talks, wiring
+from notifier.collector import Collector, Leniency
 from notifier.config import Config
 from notifier.control import Request
 from notifier.dispatch import Dispatcher
-from notifier.errors import NotifierError, Problem
+from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.intake import Accepted
 from notifier.messages import Composer, Message, trouble
 from notifier.notices import OF_SUBSCRIPTIONS, Decision, Kind, Verdict
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT = timedelta(seconds=10)
 OVERSLEPT = timedelta(seconds=60)
 LAST_DAY = timedelta(hours=24)  # mail so close to the start may show the join fields of reminders
+OUT_OF_REACH = 2  # visits to the mailbox in a row that failed, and a person must look
 TROUBLE_EVERY = timedelta(hours=1)
 _APPROVE = "say 'notifier approve' to let it out now, or mend the talk list"
 OLD_STORE = (
@@ -60,6 +62,7 @@ class Daemon:
         self._now = now
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
+        self._collect = asyncio.Event()
         self._taking = asyncio.Lock()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
@@ -70,6 +73,7 @@ class Daemon:
         self._decisions: tuple[Decision, ...] = ()
         self._problems: tuple[Problem, ...] = ()
         self._doubt = ""
+        self._mailbox_trouble = ""
         self._told_trouble: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconciled = clock.since_boot()
@@ -122,6 +126,7 @@ class Daemon:
         await self._open_doors(held)
         self._dispatcher.start()
         self._start_waking(held)
+        self._start_collecting(held)
 
     async def _open_ledger(self, held: AsyncExitStack) -> None:
         path = self._config.store.path
@@ -199,6 +204,17 @@ class Daemon:
         self._spawn(self._heart())
         self._wake.set()
 
+    def _start_collecting(self, held: AsyncExitStack) -> None:
+        bounces = self._config.bounces
+        if (mailbox := wiring.mailbox(self._config)) is None:
+            return
+        leniency = Leniency(bounces.soft_limit, bounces.soft_within)
+        collector = Collector(self._store, mailbox, lambda: self._keyring, self._now, leniency)
+        held.callback(collector.close)
+        every = IntervalTrigger(seconds=bounces.every.total_seconds(), timezone=UTC)
+        self._scheduler.add_job(self._collect.set, every, id="collect")
+        self._spawn(self._collecting(collector))
+
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         self._tasks.add(task := asyncio.create_task(work))
         task.add_done_callback(self._tasks.discard)
@@ -219,6 +235,25 @@ class Daemon:
             except Exception:
                 # Whatever it was, what is owed stays owed in the ledger, and the next tick derives it anew.
                 log.exception("reconciling failed; trying again at the next tick")
+
+    async def _collecting(self, collector: Collector) -> None:
+        """Looks for returned mail now and at every call; a mailbox that stays out of reach is told of once."""
+        failures = 0
+        while True:
+            try:
+                if not await self._store.fact("hold"):  # a copied store must not empty the mailbox of its original
+                    await collector.collect()
+                failures, self._mailbox_trouble = 0, ""
+            except MailboxError as error:
+                failures += 1
+                log.warning("returned mail cannot be read: %s", error)
+                if failures == OUT_OF_REACH:
+                    self._mailbox_trouble = str(error)
+                    self._tell_trouble("The mailbox of returned mail cannot be read", error.problems)
+            except Exception:
+                log.exception("reading returned mail failed; trying again later")
+            await self._collect.wait()
+            self._collect.clear()
 
     async def _heart(self) -> None:
         """Wakes the reconciler when the scheduler does not, and tells the service manager only what is true."""
@@ -429,6 +464,7 @@ class Daemon:
             "talk list": "; ".join(map(str, self._problems)),
             "mail": self._dispatcher.trouble,
             "clock": self._doubt,
+            "returned mail": self._mailbox_trouble,
         }
         return {cause: words for cause, words in causes.items() if words}
 
@@ -451,7 +487,8 @@ class Daemon:
             store = ""
         except Exception as error:
             store = str(error)
-        return {"talk list": "", "store": store, "mail": "", "clock": "", **self.trouble()}
+        told = self.trouble()
+        return {"store": store, **{name: told.get(name, "") for name in ("talk list", "mail", "clock")}}
 
     def _next_words(self) -> str:
         due = notices.next_due(self._decisions, self._now())

@@ -9,6 +9,7 @@
     ├── TokenError           a link that was forged, cut, revoked or made for another purpose
     │   └── TokenExpired     a link whose time is over
     ├── LimitError           more is asked than may be done in this time
+    ├── MailboxError         the mailbox of returned mail cannot be read
     ├── ListenError          the server's address cannot be bound
     └── StoreError           the ledger cannot be used
         └── StoreLocked      another daemon holds it (its `pid`)
@@ -87,6 +88,10 @@ class TokenExpired(TokenError):
 
 class LimitError(NotifierError):
     """More is asked than may be done in this time."""
+
+
+class MailboxError(NotifierError):
+    """The mailbox of returned mail cannot be read: unreachable, a login refused, no such folder."""
 
 
 class ListenError(NotifierError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -13,7 +13,7 @@ from html import escape
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
-from notifier import feed, letters
+from notifier import feed, letters, marks
 from notifier.errors import Problem
 from notifier.letters import Letter, Matter, Templates
 from notifier.mime import Multipart, Part, Skeleton, mailbox_header, text_header, token_header
@@ -39,7 +39,9 @@ class Site:
     """Whose mail it is. `domain` is what Message-IDs and the List-Id end in; `reply_to` None where the sender reads.
 
     `link` gives the signed link for a purpose in a subscriber's mail of that time; `threading` lets the mails about one
-    session refer to each other, so that programs show them as one conversation.
+    session refer to each other, so that programs show them as one conversation. `mark_key` is what marks are made with.
+    What comes back goes to `return_path`, with the mark in it, and to the sender where that is ""; a mail to
+    `unsubscribe_by_mail` ends a subscription where a program reads that mailbox.
     """
 
     base_url: str
@@ -50,6 +52,9 @@ class Site:
     reply_to: Mailbox | None = None
     attach_calendar: bool = True
     threading: bool = True
+    mark_key: str = field(default="", repr=False)
+    return_path: str = ""
+    unsubscribe_by_mail: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
@@ -58,19 +63,21 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A mail as it goes over the wire: the envelope's two addresses, and `body`, complete with its headers."""
+    """A mail as it goes over the wire: the envelope's two addresses, and `body`, complete with its headers.
+
+    `mark` is the word by which the delivery is known should it come back, "" for a mail that is no delivery.
+    """
 
     sender: str
     recipient: str
     message_id: str
     body: bytes
+    mark: str = ""
 
 
-def message_id(notice: Notice, subscriber: Subscriber, domain: str) -> str:
-    """The Message-ID of this notice to this subscriber, the same at every attempt; it does not tell the address."""
-    whom = str(subscriber.id or comparable(subscriber.address))
-    digest = hashlib.sha256("\0".join((domain, *map(str, notice.key), whom)).encode()).hexdigest()
-    return f"<{_atom(notice.session_id)}.{_atom(notice.rule)}.{notice.generation}.{digest[:16]}@{domain}>"
+def message_id(notice: Notice, mark: str, domain: str) -> str:
+    """The Message-ID of this notice to the subscriber of the mark, the same at every attempt."""
+    return f"<{_atom(notice.session_id)}.{_atom(notice.rule)}.{notice.generation}.{mark}@{domain}>"
 
 
 class Composer:
@@ -79,7 +86,6 @@ class Composer:
     def __init__(self, site: Site, templates: Templates) -> None:
         self._site = site
         self._templates = templates
-        self._unsubscribe_by_mail = _unsubscribe_by_mail(site)
         self._skeletons: dict[tuple[object, ...], _Kept] = {}
 
     def compose(
@@ -103,7 +109,8 @@ class Composer:
             TemplateError: a template failed, or the letter is too long for mail programs.
         """
         recipient = envelope_address(subscriber.address)
-        identity = message_id(notice, subscriber, self._site.domain)
+        mark = self._mark(notice, subscriber)
+        identity = message_id(notice, mark, self._site.domain)
         url = _url(self._site.link(Purpose.UNSUBSCRIBE, subscriber, date))
         is_subscribed = notice.kind is not Kind.CONFIRMATION
         # Who asked for a subscription may be a stranger, and must not write to others in our name.
@@ -113,7 +120,7 @@ class Composer:
                 _date_header(date, self._site.seminar.timezone),
                 token_header("Message-ID", identity),
                 _to_header(name, recipient),
-                token_header("List-Unsubscribe", f"<{url}>", *self._unsubscribe_by_mail) if is_subscribed else "",
+                self._unsubscribe_header(url) if is_subscribed else "",
             )
         )
         values = {
@@ -124,7 +131,16 @@ class Composer:
             letters.CONFIRM_URL: _url(self._site.link(Purpose.CONFIRM, subscriber, date)),
         }
         skeleton = self._skeleton(notice, session, before, subscriber.language, subscriber.timezone, bool(name))
-        return Message(self._site.sender.address, recipient, identity, skeleton.fill(headers, values))
+        return_path = self._site.return_path
+        sender = marks.return_address(return_path, mark) if return_path else self._site.sender.address
+        return Message(sender, recipient, identity, skeleton.fill(headers, values), mark)
+
+    def _unsubscribe_header(self, url: str) -> str:
+        return token_header("List-Unsubscribe", f"<{url}>", *_unsubscribe_by_mail(self._site, url))
+
+    def _mark(self, notice: Notice, subscriber: Subscriber) -> str:
+        stranger = "" if subscriber.id else comparable(subscriber.address)
+        return marks.mark(self._site.mark_key, notice.key, subscriber.id, stranger)
 
     def _skeleton(
         self, notice: Notice, session: Session | None, before: Session | None, language: str, zone: str, named: bool
@@ -210,8 +226,11 @@ def _body(site: Site, notice: Notice, session: Session | None, letter: Letter) -
     return Multipart("mixed", (alternative, attached))
 
 
-def _unsubscribe_by_mail(site: Site) -> tuple[str, ...]:
-    """For programs that cannot POST: a mail to those who read the answers."""
+def _unsubscribe_by_mail(site: Site, url: str) -> tuple[str, ...]:
+    """For programs that cannot POST: a mail with the link's token, or else to those who read the answers."""
+    if site.unsubscribe_by_mail:
+        token = url.rpartition("/")[2]
+        return (f"<mailto:{quote(site.unsubscribe_by_mail, safe='@+')}?subject=unsubscribe%20{token}>",)
     if site.reply_to is None:
         return ()
     return (f"<mailto:{quote(site.reply_to.address, safe='@+')}?subject={quote(f'unsubscribe {site.seminar.id}')}>",)

@@ -23,6 +23,7 @@ from notifier.tokens import Keyring, SignedLinks
 
 if TYPE_CHECKING:
     from notifier import letters, messages, pages
+    from notifier.mailboxes import Mailbox
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
     from notifier.transports import Transport
@@ -88,6 +89,38 @@ def mail_site(config: Config, seminar: Seminar, keyring: Keyring) -> messages.Si
         _mailbox(mail.reply_to) if mail.reply_to else None,
         mail.attach_calendar,
         mail.threading,
+        # The oldest key, so that a mail that is sent once more after a new one came is the same.
+        mark_key=keyring.keys[0],
+        return_path=config.bounces.address,
+        unsubscribe_by_mail=_unsubscribe_by_mail(config),
+    )
+
+
+def _unsubscribe_by_mail(config: Config) -> str:
+    if not config.bounces.is_read:
+        return ""
+    return config.bounces.address or _mailbox(config.mail.sender).address
+
+
+def mailbox(config: Config) -> Mailbox | None:
+    """The mailbox of returned mail, where there is one."""
+    from notifier import mailboxes
+
+    bounces = config.bounces
+    if bounces.maildir:
+        return mailboxes.MaildirMailbox(bounces.maildir)
+    if not bounces.host:
+        return None
+    return mailboxes.ImapMailbox(
+        mailboxes.ImapSettings(
+            bounces.host,
+            bounces.port,
+            bounces.tls,
+            bounces.username,
+            bounces.password.get_secret_value(),
+            bounces.folder,
+            bounces.ca_file,
+        )
     )
 
 

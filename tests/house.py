@@ -71,6 +71,7 @@ class House:
         self.folder = folder
         self.mail = mail
         self.now = DUE - timedelta(minutes=5)
+        self.more = ""  # settings
         self.daemon: Daemon | None = None
         self.life: asyncio.Task[None] | None = None
         self.write_list(TALKS)
@@ -93,6 +94,7 @@ class House:
         tls = "none"
         [notices]
         tick = "1s"
+        {self.more}
         """
         return settings.parse(text, folder=self.folder)
 

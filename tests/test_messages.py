@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 from samples import ADA, BOB, CAROL, DAYS, HOURS, START, seminar, session
 
-from notifier import feed, files, messages
+from notifier import feed, files, marks, messages
 from notifier.errors import AddressError, Problem
 from notifier.letters import Templates
 from notifier.messages import Composer, Mailbox, Message, Site, message_id
@@ -108,7 +108,7 @@ def test_a_message_carries_every_header_of_list_mail() -> None:
     message = parsed(composed(replace(BOB, id=7)))
     assert {name: str(value) for name, value in message.items() if name != "Content-Type"} == {
         "Date": "Fri, 26 Nov 2021 09:30:00 +0800",
-        "Message-ID": message_id(notice(), replace(BOB, id=7), "seminar.example.org"),
+        "Message-ID": message_id(notice(), marks.mark("", notice().key, 7), "seminar.example.org"),
         "To": "Bob <bob@example.org>",
         "List-Unsubscribe": f"<{LINK}7>, <mailto:organisers@example.org?subject=unsubscribe%20jsml>",
         "From": "机器学习联合研讨会 <reminder@seminar.example.org>",
@@ -236,13 +236,13 @@ def test_a_message_id_tells_notices_and_subscribers_apart() -> None:
         replace(notice(), session_id="报告"),
     ]
     people = [BOB, ADA, replace(BOB, id=7), replace(BOB, id=8)]
-    ids = [message_id(about, who, "example.org") for about in notices for who in people]
+    ids = [composed(who, about).message_id for about in notices for who in people]
     assert len(set(ids)) == len(ids) == 24
 
 
 def test_a_message_id_is_a_plain_word_without_the_address() -> None:
     for about in (notice(), replace(notice(), session_id="讲座 <1>\r\n@" * 9, rule="reminder-1d12h30m")):
-        identity = message_id(about, BOB, "seminar.example.org")
+        identity = composed(BOB, about).message_id
         assert re.fullmatch(r"<[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*@seminar\.example\.org>", identity)
         assert "bob" not in identity
 
@@ -250,7 +250,23 @@ def test_a_message_id_is_a_plain_word_without_the_address() -> None:
 def test_a_message_id_stays_when_a_known_subscriber_changes_their_address() -> None:
     known = replace(BOB, id=7)
     moved = replace(known, address="bob@new.example.org")
-    assert message_id(notice(), known, "example.org") == message_id(notice(), moved, "example.org")
+    assert composed(known).message_id == composed(moved).message_id
+
+
+def test_the_mark_of_a_delivery_stands_wherever_servers_may_leave_it() -> None:
+    site = replace(SITE, mark_key="a key for tests", return_path="bounce@seminar.example.org")
+    message = composed(replace(BOB, id=7), site=site)
+    assert message.mark == marks.mark("a key for tests", notice().key, 7)
+    assert message.message_id == f"<2021-11-27.reminder-1d.0.{message.mark}@seminar.example.org>"
+    assert message.sender == f"bounce+{message.mark}@seminar.example.org"
+    assert parsed(message)["From"] == "机器学习联合研讨会 <reminder@seminar.example.org>"
+
+
+def test_a_mail_can_end_a_subscription_by_the_links_token_where_a_program_reads_it() -> None:
+    message = composed(replace(BOB, id=7), site=replace(SITE, unsubscribe_by_mail="bounce@seminar.example.org"))
+    token = LINK.rpartition("/")[2]
+    written = f"<{LINK}7>,\r\n <mailto:bounce@seminar.example.org?subject=unsubscribe%20{token}7>"
+    assert header_lines(message)["List-Unsubscribe"] == written
 
 
 def test_a_date_without_zone_is_refused() -> None:
