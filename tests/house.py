@@ -118,7 +118,7 @@ class House:
         await store.close()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds():  # noqa: ASYNC110 - what it waits for happens in another thread
                 await asyncio.sleep(0.02)
 

@@ -75,7 +75,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def _sent(store: SqliteStore, claim: Claim) -> None:
-    assert await store.intend(claim, NOW)
+    assert await store.intend([claim], NOW) == [True]
     await store.record([Result(claim, DeliveryState.SENT, code=250, reply="ok")], NOW)
 
 

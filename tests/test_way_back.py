@@ -9,8 +9,8 @@ from email import message_from_bytes
 
 import pytest
 import returned
-from imapserver import ImapServer, needs_dovecot
 from house import DUE, PEOPLE, House
+from imapserver import ImapServer, needs_dovecot
 
 from notifier.stores.sqlite import SqliteStore
 
@@ -31,7 +31,7 @@ async def states(house: House) -> dict[str, str]:
 async def come_to(house: House, wanted: dict[str, str]) -> None:
     """Returns once the subscribers stand so."""
     assert house.daemon is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await states(house) != wanted:
             house.daemon._collect.set()  # as the scheduler does every few minutes
             await asyncio.sleep(0.05)
@@ -79,7 +79,7 @@ async def test_a_dead_address_and_a_mail_to_unsubscribe_end_mail_by_way_of_the_m
             "Carol": "confirmed",
         },
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while mailbox.unread != {"question"}:  # noqa: ASYNC110 - Dovecot does it
             await asyncio.sleep(0.05)
 
@@ -135,7 +135,7 @@ async def test_a_store_on_hold_leaves_the_mailbox_alone(house: House) -> None:
     await asyncio.sleep(0.5)
     assert set((await states(house)).values()) == {"confirmed"}
     await house.daemon._store.note({"hold": ""})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not all(state.startswith("blocked") for state in (await states(house)).values()):
             house.daemon._collect.set()
             await asyncio.sleep(0.05)
