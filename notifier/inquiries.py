@@ -38,6 +38,7 @@ from notifier.tokens import Keyring
 
 if TYPE_CHECKING:
     from notifier.messages import Message
+    from notifier.pages import Snapshot
     from notifier.replies import Outcome
 
 RATE_AHEAD = timedelta(days=31)
@@ -154,6 +155,13 @@ def public_feed(config: Config, seminar: Seminar, now: datetime) -> bytes:
     return feed.render(
         talks.shown(Audience.PUBLIC, seminar, config.visibility.levels), now=now, base_url=config.server.base_url
     )
+
+
+def snapshot(config: Config, seminar: Seminar, now: datetime) -> Snapshot:
+    """All that is published of this seminar, the same bytes that the server gives. Raises TemplateError."""
+    from notifier import pages
+
+    return pages.build(seminar, wiring.page_templates(config), wiring.page_site(config), now=now)
 
 
 async def list_warnings(config: Config) -> tuple[Problem, ...]:

@@ -168,6 +168,33 @@ def feed(ctx: click.Context, output: Path | None) -> None:
 
 
 @click.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@json_option
+@click.pass_context
+def publish(ctx: click.Context, directory: Path, as_json: bool) -> None:
+    """Put pages, feeds and calendars into a folder, as plain files for any web host.
+
+    They are the bytes that the server gives. Only what has changed is written; what is no longer published is removed
+    again; files of others stay.
+    """
+    from notifier import inquiries, mirror
+    from notifier.pages.copies import copies
+
+    config = config_of(ctx)
+    files, problems = copies(inquiries.snapshot(config, published(config).seminar, current_time()))
+    warn(problems)
+    done = mirror.update(directory, files)
+    for path in done.kept:
+        click.echo(
+            f"warning: {directory / path} is no longer published, but was changed by somebody and stays", err=True
+        )
+    if as_json:
+        print_json({"files": len(files), "written": done.written, "removed": done.removed, "kept": done.kept})
+    else:
+        click.echo(f"{directory}: {len(files)} files, {len(done.written)} written, {len(done.removed)} removed")
+
+
+@click.command()
 @json_option
 @click.pass_context
 def export(ctx: click.Context, as_json: bool) -> None:
@@ -179,4 +206,4 @@ def export(ctx: click.Context, as_json: bool) -> None:
     print_json({**written(published(config).seminar), "warnings": []})
 
 
-COMMANDS: tuple[click.Command, ...] = (init, check, import_, diff, feed, export)
+COMMANDS: tuple[click.Command, ...] = (init, check, import_, diff, feed, publish, export)
