@@ -38,6 +38,7 @@ class Letter:
     recipient: str
     message_id: str
     body: bytes
+    mark: str = ""
 
     @classmethod
     def arrived(cls, sender: str, recipient: str, body: bytes) -> Letter:

@@ -13,7 +13,10 @@ from notifier.replies import Answer, Outcome
 
 
 class Envelope(Protocol):
-    """A message ready for the wire: `body` is the complete RFC 5322 text with CRLF, in 7-bit octets."""
+    """A message ready for the wire: `body` is the complete RFC 5322 text with CRLF, in 7-bit octets.
+
+    `mark` is a word of plain letters by which a report of the delivery is to name it, "" for none.
+    """
 
     @property
     def sender(self) -> str: ...
@@ -23,6 +26,8 @@ class Envelope(Protocol):
     def message_id(self) -> str: ...
     @property
     def body(self) -> bytes: ...
+    @property
+    def mark(self) -> str: ...
 
 
 class Outbox(Protocol):

@@ -359,12 +359,7 @@ class Link:
         if message.needs_utf8:
             mail += " SMTPUTF8"
         if "dsn" in self._offers:
-            # RFC 3461: what comes back is short, and names the message.
-            mail += f" RET=HDRS ENVID={_xtext(message.envelope.message_id)}"
+            # RFC 3461: what comes back is short, and names the message; a Message-ID may be longer than ENVID's 100.
+            mail += f" RET=HDRS ENVID={message.envelope.mark}" if message.envelope.mark else " RET=HDRS"
             rcpt += " NOTIFY=FAILURE,DELAY"
         return f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode(), b"DATA\r\n"
-
-
-def _xtext(text: str) -> str:
-    """The text as a parameter may hold it (RFC 3461 section 4)."""
-    return "".join(c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in text.strip("<>"))
