@@ -22,6 +22,7 @@ from notifier.errors import Problem, TemplateError
 from notifier.mathtext import plain_math
 from notifier.moments import Clock, clock
 from notifier.notices import OF_SUBSCRIPTIONS, Kind
+from notifier.paragraphs import unwrapped
 from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk
 from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
 
@@ -170,7 +171,7 @@ def _filters(language: str) -> Filters:
     """How templates write formulas and long texts, beside what all do."""
     return {
         **common_filters(_LOCALES[language]),
-        "math": plain_math,
+        "math": lambda text: plain_math(unwrapped(text)),
         "shortened": shortened,
         "lines": lambda text: Markup("<br>\n").join(escape(text).split("\n")),
     }

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from markupsafe import Markup, escape
 
 from notifier.mathtext import parted, plain_math
+from notifier.paragraphs import unwrapped
 
 _LONGEST = 2_000  # characters of TeX; the longest formula of any abstract seen has 200
 # latex2mathml hands on what stands in \text, \href, \style and \class as it is, so that a talk list could bring in
@@ -27,7 +28,8 @@ _NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 
 
 def with_formulas(text: str) -> Markup:
-    """The text as HTML, with a formula that cannot be read in plain characters. Never fails."""
+    """The text as HTML: formulas are drawn, and paragraphs have no line breaks of an editor's. Never fails."""
+    text = unwrapped(text)
     if "\\" not in text and "$" not in text:
         return escape(text)
     parts = list(parted(text))

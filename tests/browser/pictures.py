@@ -1,14 +1,21 @@
-"""Every page as a picture, in both languages, light and dark, on a telephone and on a desk: `pictures.py FOLDER`."""
+"""Every page and every mail as a picture, in both languages, light and dark, on a telephone and on a desk.
+
+python tests/browser/pictures.py FOLDER [PART OF A NAME]
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stage import chromium, daemon, paths
+from stage import Stage, chromium, daemon, paths, short_list
 
+from notifier.notices import Kind
+
+LANGUAGES = ("en", "zh")
 SIZES = {"phone": (360, 740), "desk": (1100, 900)}
 
 
@@ -16,20 +23,31 @@ def main(folder: Path, only: str = "") -> None:
     """Takes the pictures into the folder, or only those whose name has this in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as place, daemon(Path(place)) as stage, chromium() as browser:
-        for (size, (width, height)), scheme, language in product(SIZES.items(), ("light", "dark"), ("en", "zh")):
+        shown = dict(addresses(stage))
+        for (size, (width, height)), scheme in product(SIZES.items(), ("light", "dark")):
             context = browser.new_context(
                 viewport={"width": width, "height": height},
                 color_scheme=scheme,  # type: ignore[arg-type]
                 timezone_id="America/New_York",
-                locale=language,
             )
             page = context.new_page()
-            for name, path in paths(stage).items():
-                picture = f"{name}-{language}-{scheme}-{size}.png"
+            for name, url in shown.items():
+                picture = f"{name}-{scheme}-{size}.png"
                 if only in picture:
-                    page.goto(f"{stage.url}{path}{'&' if '?' in path else '?'}lang={language}")
+                    page.goto(url)
                     page.screenshot(path=folder / picture, full_page=True)
             context.close()
+
+
+def addresses(stage: Stage) -> Iterator[tuple[str, str]]:
+    """What is shown by the name of its picture: pages, then mails as files."""
+    for language in LANGUAGES:
+        for name, path in paths(stage).items():
+            yield f"{name}-{language}", f"{stage.url}{path}{'&' if '?' in path else '?'}lang={language}"
+        for kind in Kind:
+            mail = stage.folder / f"{kind}-{language}.html"
+            mail.write_text(stage.run("preview", short_list(stage)["soon"], kind, "--lang", language, "--part", "html"))
+            yield f"mail-{kind}-{language}", mail.as_uri()
 
 
 if __name__ == "__main__":
