@@ -43,6 +43,7 @@ class Subscriber:
     version: tuple[str, ...]
     kind: type[Any]
     shows: tuple[str, ...] = ALL
+    asks_again: bool = True  # with the ETag of what it has
     longest: int | None = None
 
     @property
@@ -270,6 +271,7 @@ SUBSCRIBERS = (
         (str(HERE / ".venv" / "bin" / "khal"), "--version"),
         KhalAndVdirsyncer,
         ("start", "end", "summary", "description", "location", "url", "status"),  # its UIDs are hashes of the content
+        asks_again=False,
     ),
     Subscriber(
         "Thunderbird",

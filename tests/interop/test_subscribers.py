@@ -1,0 +1,196 @@
+"""What becomes of a subscription while sessions are moved, called off, taken out and added by the real daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from house import SECOND, House
+
+from interop import lint
+from interop.feeds import WHOLE
+from interop.programs import Reading
+from interop.shelf import Shelf, served
+from interop.subscribers import SUBSCRIBERS, Subscriber, Subscriptions
+
+pytestmark = pytest.mark.interop
+
+every_subscriber = pytest.mark.parametrize("program", SUBSCRIBERS, ids=[program.name for program in SUBSCRIBERS])
+
+HEAD = """
+[seminar]
+id = "jsml"
+name = { en = "Joint Seminar of Machine Learning", zh = "机器学习联合研讨会" }
+timezone = "Asia/Shanghai"
+"""
+
+
+def listed(name: str, date: str, time: str, more: str = "", link: str = "p1q2HxwW3x4r") -> str:
+    return f"""
+[[session]]
+id = "{name}"
+date = {date}
+time = "{time}"
+room.url = "https://meeting.tencent.com/dm/{link}"
+room.passcode = "974114"
+{more}
+  [[session.talk]]
+  title = "On what {name}, 研讨"
+  speaker = "王宇航"
+"""
+
+
+BEFORE = "".join(
+    (
+        HEAD,
+        listed("stays", "2021-12-04", "09:30-11:30"),
+        listed("moves", "2021-12-11", "09:30-11:30"),
+        listed("ceases", "2021-12-18", "09:30-11:30"),
+        listed("vanishes", "2021-12-25", "09:30-11:30"),
+        listed("waits", "2022-01-08", "09:30-11:30", 'status = "tentative"'),
+    )
+)
+AFTER = "".join(
+    (
+        HEAD,
+        listed("stays", "2021-12-04", "09:30-11:30"),
+        listed("moves", "2022-01-22", "14:00-15:30", link="another"),
+        listed("ceases", "2021-12-18", "09:30-11:30", 'status = "cancelled"'),
+        listed("waits", "2022-01-08", "09:30-11:30"),
+        listed("begins", "2022-02-05", "20:00-21:30"),
+    )
+)
+RESUMED = AFTER.replace('status = "cancelled"', "")
+
+LINK, ANOTHER = (f"https://meeting.tencent.com/dm/{link}" for link in ("p1q2HxwW3x4r", "another"))
+SHOWN_BEFORE = [
+    ("2021-12-04T01:30:00Z", "2021-12-04T03:30:00Z", "王宇航: On what stays, 研讨", "CONFIRMED", LINK),
+    ("2021-12-11T01:30:00Z", "2021-12-11T03:30:00Z", "王宇航: On what moves, 研讨", "CONFIRMED", LINK),
+    ("2021-12-18T01:30:00Z", "2021-12-18T03:30:00Z", "王宇航: On what ceases, 研讨", "CONFIRMED", LINK),
+    ("2021-12-25T01:30:00Z", "2021-12-25T03:30:00Z", "王宇航: On what vanishes, 研讨", "CONFIRMED", LINK),
+    ("2022-01-08T01:30:00Z", "2022-01-08T03:30:00Z", "王宇航: On what waits, 研讨", "TENTATIVE", LINK),
+]
+CEASED = ("2021-12-18T01:30:00Z", "2021-12-18T03:30:00Z")
+SHOWN_AFTER = [
+    ("2021-12-04T01:30:00Z", "2021-12-04T03:30:00Z", "王宇航: On what stays, 研讨", "CONFIRMED", LINK),
+    (*CEASED, "[已取消 Cancelled] 王宇航: On what ceases, 研讨", "CANCELLED", LINK),
+    ("2022-01-08T01:30:00Z", "2022-01-08T03:30:00Z", "王宇航: On what waits, 研讨", "CONFIRMED", LINK),
+    ("2022-01-22T06:00:00Z", "2022-01-22T07:30:00Z", "王宇航: On what moves, 研讨", "CONFIRMED", ANOTHER),
+    ("2022-02-05T12:00:00Z", "2022-02-05T13:30:00Z", "王宇航: On what begins, 研讨", "CONFIRMED", LINK),
+]
+SHOWN_RESUMED = [
+    SHOWN_AFTER[0],
+    (*CEASED, "王宇航: On what ceases, 研讨", "CONFIRMED", LINK),
+    *SHOWN_AFTER[2:],
+]
+REVISIONS = {"stays": (0, 0), "moves": (1, 1), "ceases": (1, 2), "waits": (1, 1), "begins": (0, 0)}
+
+
+def looks(reading: Reading) -> list[tuple[str, ...]]:
+    """When, what, whether and where, as the program shows it; the link must begin the description and end the place."""
+    assert reading.error == ""
+    for event in reading.events:
+        assert event["description"].splitlines()[0] == f"参会链接 Join: {event['location'].split()[-1]}"
+    return [
+        (event["start"], event["end"], event["summary"], event["status"], event["location"].split()[-1])
+        for event in reading.events
+    ]
+
+
+def revisions(reading: Reading) -> dict[str, int]:
+    return {event["uid"].removesuffix("@seminar.example.org"): event["sequence"] for event in reading.events}
+
+
+async def refreshed(subscriptions: Subscriptions) -> Reading:
+    return (await asyncio.to_thread(subscriptions.refresh))["feed"]
+
+
+async def publish(house: House, text: str) -> None:
+    assert house.daemon is not None
+    house.now += SECOND
+    house.write_list(text)
+    await house.daemon.reload(allow_removals=True)
+
+
+def must_be_there(program: Subscriber) -> None:
+    if program.is_missing:
+        pytest.skip(program.is_missing)
+
+
+@every_subscriber
+async def test_a_subscription_follows_what_becomes_of_the_sessions(program: Subscriber, house: House, tmp_path: Path):
+    must_be_there(program)
+    house.write_list(BEFORE)
+    await house.start()
+    assert house.daemon is not None
+    folder = tmp_path / "subscriber"
+    folder.mkdir()
+    with program.open({"feed": f"http://{house.daemon.addresses[0]}/jsml.ics"}, folder) as subscriptions:
+        before = await refreshed(subscriptions)
+        assert looks(before) == SHOWN_BEFORE
+        await publish(house, AFTER)
+        after = await refreshed(subscriptions)
+        assert looks(after) == SHOWN_AFTER
+        again = await refreshed(subscriptions)
+        assert again == after
+        await publish(house, RESUMED)
+        resumed = await refreshed(subscriptions)
+        assert looks(resumed) == SHOWN_RESUMED
+    if "uid" in program.shows:
+        assert list(revisions(before)) == ["stays", "moves", "ceases", "vanishes", "waits"]
+        assert revisions(after) == {name: first for name, (first, _) in REVISIONS.items()}
+        assert revisions(resumed) == {name: last for name, (_, last) in REVISIONS.items()}
+    if program.asks_again:
+        assert house.daemon._server.answered[304] > 0
+
+
+FORMS = {
+    "calendar.ics": {"stays", "moves", "ceases", "waits", "begins"},
+    "jsml.ics?past=all": {"stays", "moves", "ceases", "waits", "begins"},
+    "jsml.ics?past=none&lang=zh": {"stays", "moves", "ceases", "waits", "begins"},
+    "jsml.ics?past=90d&lang=en&alarm=15&alarm=1440": {"stays", "moves", "ceases", "waits", "begins"},
+    "jsml.ics?split=talks&cancelled=0": {"stays", "moves", "waits", "begins"},
+    "jsml.ics?alarm=soon&past=%FF&lang=tlh&fbclid=1": {"stays", "moves", "ceases", "waits", "begins"},
+    "sessions/ceases.ics": {"ceases"},
+    "sessions/moves.ics?split=talks&alarm=15&lang=zh": {"moves"},
+}
+
+
+async def test_every_form_that_the_daemon_serves_has_no_fault(house: House):
+    house.write_list(BEFORE)
+    await house.start()
+    await publish(house, AFTER)
+    for form, names in FORMS.items():
+        answered = await house.get(f"/{form}")
+        assert (form, answered.status_code, lint.faults(answered.content)) == (form, 200, [])
+        assert {str(event["uid"]).partition("@")[0] for event in lint.events(answered.content)} == names
+
+
+OLD, NEW = b"SUMMARY:", b"SUMMARY:Renamed! "
+TOUCHED = WHOLE.replace(OLD, NEW)
+STAMPED = TOUCHED.replace(b"LAST-MODIFIED:2021", b"LAST-MODIFIED:2022").replace(b"DTSTAMP:2021", b"DTSTAMP:2022")
+
+
+@every_subscriber
+@pytest.mark.parametrize(
+    ("frozen", "second", "is_renamed"),
+    [
+        (False, STAMPED, {"khal with vdirsyncer", "Thunderbird", "Evolution Data Server"}),
+        (True, STAMPED, {"khal with vdirsyncer"}),
+        (False, TOUCHED, {"khal with vdirsyncer", "Thunderbird"}),
+    ],
+    ids=["as it should be", "with a frozen ETag", "without a new revision"],
+)
+def test_a_subscription_learns_of_a_change(
+    program: Subscriber, frozen: bool, second: bytes, is_renamed: set[str], tmp_path: Path
+):
+    must_be_there(program)
+    shelf = Shelf({"feed": WHOLE}, frozen=frozen)
+    with served(shelf), program.open(shelf.urls(), tmp_path) as subscriptions:
+        before = subscriptions.refresh()["feed"].events
+        shelf.put("feed", second)
+        after = subscriptions.refresh()["feed"].events
+    assert len(before) == len(after) == 6
+    renamed = [event["summary"].startswith("Renamed! ") for event in after]
+    assert renamed == [program.name in is_renamed] * 6
