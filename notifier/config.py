@@ -45,7 +45,7 @@ from notifier.networks import Proxies
 from notifier.providers import PROVIDERS
 from notifier.rates import Limits
 from notifier.spans import format_span, parse_span
-from notifier.subscribers import normalised_address
+from notifier.subscribers import Allowance, normalised_address
 from notifier.talklists import FORMS, Context
 from notifier.talks import Audience
 
@@ -374,6 +374,20 @@ class NoticesSection(_Section):
         )
 
 
+class SubscriptionsSection(_Section):
+    """Who may subscribe to mail by themselves, and how often they may ask."""
+
+    open: bool = True
+    mails_per_address: Annotated[int, Field(ge=1, le=100)] = 3
+    mails_per_hour: Annotated[int, Field(ge=1, le=100_000)] = 200
+    requests_per_network: Annotated[int, Field(ge=1, le=100_000)] = 20
+
+    @property
+    def allowance(self) -> Allowance:
+        """The same as what `subscriptions` goes by."""
+        return Allowance(self.mails_per_address, self.mails_per_hour, self.requests_per_network)
+
+
 class VisibilitySection(_Section):
     """The least audience of each join field."""
 
@@ -420,6 +434,7 @@ class Config(_Section):
     fallback: FallbackSection
     bounces: BouncesSection
     notices: NoticesSection
+    subscriptions: SubscriptionsSection
     visibility: VisibilitySection
     templates: TemplatesSection
     log: LogSection

@@ -31,20 +31,19 @@ from notifier.dispatch import Dispatcher
 from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.intake import Accepted
 from notifier.messages import Composer, Message, trouble
-from notifier.notices import OF_SUBSCRIPTIONS, Decision, Kind, Verdict
+from notifier.notices import OF_SUBSCRIPTIONS, Decision, Verdict
 from notifier.pages import Snapshot
 from notifier.revisions import Identity
 from notifier.server import Server
 from notifier.stores import Claim
-from notifier.subscribers import State, Subscriber
-from notifier.talks import Audience, Seminar, Session
-from notifier.tokens import Keyring, Purpose
+from notifier.subscriptions import Subscriptions
+from notifier.talks import Seminar, Session
+from notifier.tokens import LINK_KEYS, Keyring
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT = timedelta(seconds=10)
 OVERSLEPT = timedelta(seconds=60)
-LAST_DAY = timedelta(hours=24)  # mail so close to the start may show the join fields of reminders
 OUT_OF_REACH = 2  # visits to the mailbox in a row that failed, and a person must look
 TROUBLE_EVERY = timedelta(hours=1)
 _APPROVE = "say 'notifier approve' to let it out now, or mend the talk list"
@@ -137,8 +136,17 @@ class Daemon:
         await self._store.begin(self._started, notices.rule_names(self._config.notices.rules))
         self._witness = wiring.witness(self._config)
         self._documents = await self._store.documents()
-        self._keyring = Keyring.parse(await self._store.fact("link_key") or secrets.token_urlsafe(32))
-        await self._store.note({"link_key": self._keyring.text})
+        if not await self._store.fact(LINK_KEYS):
+            await self._store.note({LINK_KEYS: secrets.token_urlsafe(32)})
+        self._people = Subscriptions(
+            self._store,
+            Keyring.parse(await self._store.fact(LINK_KEYS)),
+            self._config.server.base_url,
+            self._config.subscriptions.allowance,
+            now=self._now,
+            coming=lambda now: self._seminar.next_session(now),
+            wake=lambda: self._dispatcher.wake(),
+        )
         high_water = await self._store.fact("high_water")
         self._guard = clock.Guard(datetime.fromisoformat(high_water) if high_water else self._started)
 
@@ -181,7 +189,8 @@ class Daemon:
 
     async def _open_doors(self, held: AsyncExitStack) -> None:
         assert self._snapshot is not None
-        self._server = Server(self._config.server.listen, self._snapshot, self, proxies=self._config.server.proxies)
+        server = self._config.server
+        self._server = Server(server.listen, self._snapshot, self._people, self.health, proxies=server.proxies)
         await self._server.start()
         held.push_async_callback(self._server.stop)
         path = control.socket_path(self._config.store.path)
@@ -209,7 +218,7 @@ class Daemon:
         if (mailbox := wiring.mailbox(self._config)) is None:
             return
         leniency = Leniency(bounces.soft_limit, bounces.soft_within)
-        collector = Collector(self._store, mailbox, lambda: self._keyring, self._now, leniency)
+        collector = Collector(self._store, mailbox, lambda: self._people.keyring, self._now, leniency)
         held.callback(collector.close)
         every = IntervalTrigger(seconds=bounces.every.total_seconds(), timezone=UTC)
         self._scheduler.add_job(self._collect.set, every, id="collect")
@@ -413,9 +422,13 @@ class Daemon:
             await asyncio.to_thread(self._witness.note, (), latest)
         self._documents |= fresh
         self._snapshot = snapshot
-        self._composer = Composer(wiring.mail_site(self._config, self._seminar, self._keyring), self._mail_templates)
+        self._make_composer()
         if self._server is not None:
             self._server.snapshot = snapshot
+
+    def _make_composer(self) -> None:
+        site = wiring.mail_site(self._config, self._seminar, self._people.keyring)
+        self._composer = Composer(site, self._mail_templates)
 
     def _compose(self, claim: Claim) -> Message | None:
         notice = claim.notice
@@ -423,13 +436,11 @@ class Daemon:
         if notice.kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
             return None
         levels = self._config.visibility.levels
-        audience = Audience.SUBSCRIBERS
-        if notice.kind is Kind.CONFIRMATION:
-            audience = Audience.PUBLIC  # whose address it is, is not known yet
-        elif session and session.start - self._now() <= LAST_DAY:
-            audience = Audience.REMINDER
-        before = talks.shown_to(audience, claim.before, levels) if claim.before else None
-        shown = talks.shown_to(audience, session, levels) if session else None
+        before = shown = None
+        if session is not None:
+            audience = notices.audience(notice.kind, session, self._now())
+            shown = talks.shown_to(audience, session, levels)
+            before = talks.shown_to(audience, claim.before, levels) if claim.before else None
         return self._composer.compose(notice, shown, claim.subscriber, date=claim.opened_at, before=before)
 
     def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:
@@ -439,7 +450,7 @@ class Daemon:
         if self._accepted is None or (last is not None and now - last < TROUBLE_EVERY):
             return
         self._told_trouble[subject] = now
-        site = wiring.mail_site(self._config, self._seminar, self._keyring)
+        site = wiring.mail_site(self._config, self._seminar, self._people.keyring)
         for address in self._config.mail.organisers:
             self._dispatcher.send_aside(trouble(site, address, subject, tuple(problems), date=now))
 
@@ -455,6 +466,8 @@ class Daemon:
                 return {"changed": await self.reload(allow_removals=request["accept_removals"])}
             case _:
                 answer = await desk.perform(self._store, request, self._now())
+                self._people.keyring = Keyring.parse(await self._store.fact(LINK_KEYS))
+                self._make_composer()
                 self._wake.set()
                 return answer
 
@@ -467,18 +480,6 @@ class Daemon:
             "returned mail": self._mailbox_trouble,
         }
         return {cause: words for cause, words in causes.items() if words}
-
-    async def unsubscribe(self, token: str) -> Subscriber | None:
-        """Ends all mail to the one to whom this link was given. Raises TokenError."""
-        return await self._set_state(token, State.UNSUBSCRIBED)
-
-    async def resubscribe(self, token: str) -> Subscriber | None:
-        """Takes an unsubscription by this link back. Raises TokenError."""
-        return await self._set_state(token, State.CONFIRMED)
-
-    async def _set_state(self, token: str, state: State) -> Subscriber | None:
-        grant = self._keyring.read(Purpose.UNSUBSCRIBE, token, self._now())
-        return await self._store.set_state(grant.subscriber_id, state, self._now())
 
     async def health(self) -> Mapping[str, str]:
         """What is wrong with the list, the store, the clock and the mail; "" for what is well."""

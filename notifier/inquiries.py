@@ -34,7 +34,7 @@ from notifier.stores import Delivery, DeliveryState, Store
 from notifier.subscribers import Subscriber, normalised_address, searchable
 from notifier.talklists import Context
 from notifier.talks import Audience, Seminar, Session
-from notifier.tokens import Keyring
+from notifier.tokens import LINK_KEYS, Keyring
 
 if TYPE_CHECKING:
     from notifier.messages import Message
@@ -305,7 +305,7 @@ async def composed(
     from notifier.messages import Composer
 
     async with reading(config) as store:
-        keys = (await store.fact("link_key") if store else "") or secrets.token_urlsafe()
+        keys = (await store.fact(LINK_KEYS) if store else "") or secrets.token_urlsafe()
     lead = {"announcement": timedelta(days=7), "reminder": timedelta(days=1)}.get(kind)
     notice = Notice(session.id, Kind(kind), f"test-{now:%Y%m%dT%H%M%S}", 0, now, session.start, lead)
     before = replace(session, status=talks.Status.CONFIRMED)

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 
 from notifier import revisions
 from notifier.spans import format_span
-from notifier.talks import Seminar, Session
+from notifier.talks import Audience, Seminar, Session
 
 CLOSED_DOOR = timedelta(minutes=5)  # a reminder that arrives later than this before the start only annoys
 URGENT = timedelta(minutes=30)  # a change this close to the start does not wait for further edits
+LAST_DAY = timedelta(hours=24)  # mail so close to the start may show the join fields of reminders
 LOOK_BACK = timedelta(days=30)  # sessions longer past than this are settled for good
 HEAD_START = timedelta(hours=12)  # at most: a reminder that comes still earlier reminds of nothing
 
@@ -213,6 +214,13 @@ def needed_head_starts(durations: Iterable[tuple[Notice, timedelta]]) -> dict[Ke
 def next_due(decisions: Iterable[Decision], now: datetime) -> datetime | None:
     """The next instant at which a waiting notice falls due."""
     return min((d.notice.due for d in decisions if d.verdict is Verdict.WAITING and d.notice.due > now), default=None)
+
+
+def audience(kind: Kind, session: Session, now: datetime) -> Audience:
+    """Who a mail of this kind goes to, as far as the join fields of the session are concerned."""
+    if kind is Kind.CONFIRMATION:
+        return Audience.PUBLIC  # whose address it is, is not known yet
+    return Audience.REMINDER if session.start - now <= LAST_DAY else Audience.SUBSCRIBERS
 
 
 def is_stale(opened: Session | None, session: Session) -> bool:

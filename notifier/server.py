@@ -1,7 +1,7 @@
 """The agent that answers on the network: sockets and HTTP by an embedded uvicorn, answers from a `Snapshot`.
 
-Whatever is published is answered by `pages` from the snapshot, which the daemon replaces in one assignment. Only what
-acts or tells of this very moment is made here: unsubscribing, and the two probes.
+Whatever is published is answered by `pages` from the snapshot, which the daemon replaces in one assignment, and what
+readers do about their subscription by `dialogues`. Only what tells of this very moment is made here: the two probes.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import json
 import logging
 import socket
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Protocol, cast
-from urllib.parse import parse_qs
+from typing import Any, cast
 
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from notifier import connections, pages, sockets
+from notifier import connections, dialogues, pages, sockets
 from notifier.connections import CHUNK_BYTES, Shelf
-from notifier.errors import NotifierError, TokenError
+from notifier.dialogues import Asked
 from notifier.networks import NOBODY, Address, Proxies
 from notifier.pages import Headers, Response, Snapshot
+from notifier.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
 
@@ -34,39 +34,25 @@ BODY_LIMIT = 16 * 1024
 BODY_SECONDS = 10.0
 STOP_SECONDS = 3
 
-_UNSUBSCRIBE = "/unsubscribe/"
 _CLOSE = (("Connection", "close"),)
 _PROBE = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
-
-
-class People(Protocol):
-    """What the server asks of the daemon. Both acts do the same when repeated, and raise TokenError on a bad link."""
-
-    async def unsubscribe(self, token: str) -> object:
-        """Ends all mail to the one to whom this link was given."""
-        ...
-
-    async def resubscribe(self, token: str) -> object:
-        """Takes an unsubscription by this link back."""
-        ...
-
-    async def health(self) -> Mapping[str, str]:
-        """What was looked at, each with what is wrong with it, or "" where it is well."""
-        ...
 
 
 class Server:
     """Answers at the addresses of `listen`: `host:port`, `[::1]:port` or `unix:/path`.
 
-    Sockets that systemd hands over take their place. `proxies` may say for whom they ask. `has_open_probes` shows
-    /readyz to others than this machine. `answered` counts its answers by status since it was made.
+    `people` are those who act on their subscriptions; `health` is what was looked at, each with what is wrong with it,
+    or "" where it is well. Sockets that systemd hands over take the place of `listen`. `proxies` may say for whom they
+    ask. `has_open_probes` shows /readyz to others than this machine. `answered` counts its answers by status since it
+    was made.
     """
 
     def __init__(
         self,
         listen: Sequence[str],
         snapshot: Snapshot,
-        people: People,
+        people: Subscriptions,
+        health: Callable[[], Awaitable[Mapping[str, str]]],
         *,
         proxies: Proxies = NOBODY,
         has_open_probes: bool = False,
@@ -75,6 +61,7 @@ class Server:
         self.answered = Counter[int]()
         self._proxies = proxies
         self._people = people
+        self._health = health
         self._listen = listen
         self._has_open_probes = has_open_probes
         self._sockets: list[socket.socket] = []
@@ -151,50 +138,31 @@ class Server:
         if flaw := _flaw(request):
             return self._page(flaw, request, _CLOSE)
         path, method = request.scope["path"], request.method
-        token = path.removeprefix(_UNSUBSCRIBE) if path.startswith(_UNSUBSCRIBE) else ""
-        if token and "/" not in token:
-            return await self._unsubscribing(token, request)
+        if dialogues.is_dialogue(method, path):
+            return await self._conversed(request)
         if path == "/healthz":
             return self._probed(request, {})
         if path == "/readyz" and (self._has_open_probes or _is_local(request)):
-            return self._probed(request, await self._people.health())
+            return self._probed(request, await self._health())
         shelf = self.shelf
         response = pages.answer(self._snapshot, method, path, _query(request), _headers(request))
         if response.status in (200, 304):
             shelf.put(method.encode(), _target(request), request.scope["headers"], response)
         return response
 
-    async def _unsubscribing(self, token: str, request: Request) -> Response:
-        """GET shows a button and does nothing, since programs that scan mail follow every link (RFC 8058)."""
-        allow = (("Allow", "GET, HEAD, POST, OPTIONS"),)
-        match request.method:
-            case "GET" | "HEAD":
-                return self._page("unsubscribe", request)
-            case "POST":
-                return await self._act(token, request)
-            case "OPTIONS":
-                return Response(204, allow)
-            case _:
-                return self._page("not-allowed", request, allow)
-
-    async def _act(self, token: str, request: Request) -> Response:
-        try:
-            body = await asyncio.wait_for(_body(request), BODY_SECONDS)
-        except TimeoutError:
-            return self._page("too-slow", request, _CLOSE)
+    async def _conversed(self, request: Request) -> Response:
+        """The answer of a page on which readers act."""
+        body: bytes | None = b""
+        if request.method == "POST":
+            try:
+                body = await asyncio.wait_for(_body(request), BODY_SECONDS)
+            except TimeoutError:
+                return self._page("too-slow", request, _CLOSE)
         if body is None:
             return self._page("too-large", request, _CLOSE)
-        # Anything but the undo button unsubscribes, in whatever form a mail program sends its one click.
-        wants_back = parse_qs(body.decode("latin-1")).get("action") == ["resubscribe"]
-        act = self._people.resubscribe if wants_back else self._people.unsubscribe
-        try:
-            await act(token)
-        except TokenError:
-            return self._page("bad-link", request)
-        except NotifierError as error:
-            log.error("%s failed reason=%s", act.__name__, error)
-            return self._page("unavailable", request)
-        return self._page("resubscribed" if wants_back else "unsubscribed", request)
+        path, headers = request.scope["path"], _headers(request)
+        asked = Asked(request.method, path, _query(request), headers, self._client(request), body)
+        return await dialogues.converse(self._people, self._snapshot, asked)
 
     def _client(self, request: Request) -> Address | None:
         """Who asks; None is somebody on this machine, through a unix socket."""
@@ -240,7 +208,8 @@ def _query(request: Request) -> str:
 
 def _headers(request: Request) -> dict[str, str]:
     """What pages heed, by name in lower case, a repeated one as the list that it stands for (RFC 9110 section 5.3)."""
-    return {name: ", ".join(request.headers.getlist(name)) for name in pages.HEARD if name in request.headers}
+    heard = (*pages.HEARD, *dialogues.HEARD)
+    return {name: ", ".join(request.headers.getlist(name)) for name in heard if name in request.headers}
 
 
 def _target(request: Request) -> bytes:

@@ -106,6 +106,15 @@ class Subscriber:
         return "not one of the subscriber's lead times"
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many mails about subscriptions go to one address a day and to all in an hour; requests a network an hour."""
+
+    mails_per_address: int = 3
+    mails_per_hour: int = 200
+    requests_per_network: int = 20
+
+
 def folded(text: str) -> str:
     """The text without what tells two spellings of the same words apart."""
     return unicodedata.normalize("NFKC", text).casefold()
@@ -178,6 +187,7 @@ def normalised_address(address: str) -> str:
         found = email_validator.validate_email(
             f"{local_part}@example.org" if is_here else address,
             check_deliverability=False,
+            strict=True,  # RFC 5321 section 4.5.3.1.1: at most 64 octets before the @
             globally_deliverable=False,
             test_environment=True,
         )

@@ -16,6 +16,8 @@ from urllib.parse import quote
 from notifier.errors import Problem, TokenError, TokenExpired
 from notifier.subscribers import CONFIRM_WITHIN, Subscriber
 
+LINK_KEYS = "link_key"  # the ledger's fact that holds the ring
+
 _BAD = Problem("this link is not one of ours, or it was cut", "open it from a newer mail")
 
 

@@ -72,7 +72,12 @@ def page_site(config: Config) -> pages.Site:
     """How the seminar is published."""
     from notifier import pages
 
-    return pages.Site(config.server.base_url, levels=config.visibility.levels, compress=config.server.compress)
+    return pages.Site(
+        config.server.base_url,
+        levels=config.visibility.levels,
+        compress=config.server.compress,
+        takes_requests=config.subscriptions.open,
+    )
 
 
 def mail_site(config: Config, seminar: Seminar, keyring: Keyring) -> messages.Site:

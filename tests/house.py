@@ -170,5 +170,13 @@ class House:
         assert self.daemon is not None
         while self.now < until:
             self.now = min(until, self.now + timedelta(hours=12))
-            self.daemon.wake()
-            await asyncio.sleep(0.05)
+            for _ in range(2):  # the first may have begun before
+                await self._reconciled()
+
+    async def _reconciled(self) -> None:
+        """Waits until the daemon has looked at clock, list and ledger once more."""
+        daemon = self.daemon
+        assert daemon is not None
+        before = daemon._reconciled
+        daemon.wake()
+        await self.until(lambda: daemon._reconciled > before)

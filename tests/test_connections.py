@@ -27,7 +27,7 @@ def desk() -> Desk:
 
 @pytest.fixture
 async def running(desk):
-    running = Server(["127.0.0.1:0"], SNAPSHOT, desk)
+    running = Server(["127.0.0.1:0"], SNAPSHOT, desk, desk.health)
     await running.start()
     yield running
     await running.stop()
@@ -386,7 +386,7 @@ async def lazy(running: Server, *requests: bytes) -> tuple[asyncio.StreamReader,
 
 @pytest.fixture
 async def large(desk):
-    running = Server(["127.0.0.1:0"], LARGE, desk)
+    running = Server(["127.0.0.1:0"], LARGE, desk, desk.health)
     await running.start()
     await exchange(running, asking(b"/talks.json", b"Connection: close"))
     await exchange(running, asking(b"/talks.json") + LAST)
@@ -417,7 +417,7 @@ async def test_a_reader_who_does_not_come_back_is_given_up(large, monkeypatch):
 
 
 async def test_stopping_lets_a_reader_finish_and_answers_nothing_more(desk):
-    running = Server(["127.0.0.1:0"], LARGE, desk)
+    running = Server(["127.0.0.1:0"], LARGE, desk, desk.health)
     await running.start()
     await exchange(running, asking(b"/talks.json") + LAST)
     reader, writer = await lazy(running, asking(b"/talks.json"))

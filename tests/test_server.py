@@ -21,7 +21,9 @@ from notifier import pages, server
 from notifier.errors import ListenError, StoreError, TokenError
 from notifier.pages import Site, Snapshot, Templates
 from notifier.server import Server
+from notifier.subscribers import State, Subscriber
 from notifier.talks import Seminar, Session, Talk
+from notifier.tokens import Purpose
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "templates"
@@ -64,13 +66,19 @@ class Desk:
         if token != ADA:
             raise TokenError("this link was not made here")
 
-    async def unsubscribe(self, token: str) -> None:
+    async def whose(self, purpose: Purpose, token: str) -> Subscriber:
+        self._look(token)
+        return Subscriber("ada@example.org")
+
+    async def unsubscribe(self, token: str) -> Subscriber:
         self._look(token)
         self.subscribed.discard(token)
+        return Subscriber("ada@example.org", state=State.UNSUBSCRIBED)
 
-    async def resubscribe(self, token: str) -> None:
+    async def resubscribe(self, token: str) -> Subscriber:
         self._look(token)
         self.subscribed.add(token)
+        return Subscriber("ada@example.org")
 
     async def health(self) -> Mapping[str, str]:
         return self.ailments
@@ -83,14 +91,14 @@ def desk() -> Desk:
 
 @pytest.fixture
 async def client(desk) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Server([], SNAPSHOT, desk).app)
+    transport = httpx.ASGITransport(Server([], SNAPSHOT, desk, desk.health).app)
     async with httpx.AsyncClient(transport=transport, base_url="http://seminar.example.org") as client:
         yield client
 
 
 @pytest.fixture
 async def running(desk) -> AsyncIterator[Server]:
-    running = Server(["127.0.0.1:0"], SNAPSHOT, desk)
+    running = Server(["127.0.0.1:0"], SNAPSHOT, desk, desk.health)
     await running.start()
     yield running
     await running.stop()
@@ -129,7 +137,7 @@ async def test_what_is_published_is_answered_from_the_snapshot(client):
 
 
 async def test_a_new_snapshot_is_answered_at_once(desk):
-    serving = Server([], SNAPSHOT, desk)
+    serving = Server([], SNAPSHOT, desk, desk.health)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(serving.app), base_url="http://x") as client:
         assert "冷冻电镜" in (await client.get("/")).text
         serving.snapshot = published("A new title")
@@ -183,7 +191,7 @@ async def test_readyz_tells_what_is_wrong(client, desk):
 )
 async def test_readyz_is_for_this_machine_unless_it_is_opened(desk, host, headers, status):
     for is_open in (False, True):
-        app = Server([], SNAPSHOT, desk, has_open_probes=is_open).app
+        app = Server([], SNAPSHOT, desk, desk.health, has_open_probes=is_open).app
         transport = httpx.ASGITransport(app, client=(host, 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             assert (await client.get("/readyz", headers=headers)).status_code == (200 if is_open else status)
@@ -292,7 +300,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(client, desk, monkeyp
 
 async def test_it_listens_on_a_unix_socket_for_its_group_and_leaves_nothing_behind(desk, tmp_path):
     path = tmp_path / "notifier.sock"
-    running = Server([f"unix:{path}"], SNAPSHOT, desk)
+    running = Server([f"unix:{path}"], SNAPSHOT, desk, desk.health)
     await running.start()
     assert running.addresses == (f"unix:{path}",)
     assert path.stat().st_mode & 0o777 == 0o660
@@ -306,17 +314,17 @@ async def test_a_unix_socket_left_by_a_dead_daemon_is_replaced(desk, tmp_path):
     path = tmp_path / "notifier.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    running = Server([f"unix:{path}"], SNAPSHOT, desk)
+    running = Server([f"unix:{path}"], SNAPSHOT, desk, desk.health)
     await running.start()
     await running.stop()
 
 
 async def test_a_unix_socket_that_answers_is_not_taken_away(desk, tmp_path):
     path = tmp_path / "notifier.sock"
-    first = Server([f"unix:{path}"], SNAPSHOT, desk)
+    first = Server([f"unix:{path}"], SNAPSHOT, desk, desk.health)
     await first.start()
     with pytest.raises(ListenError, match="stop the program that listens there"):
-        await Server([f"unix:{path}"], SNAPSHOT, desk).start()
+        await Server([f"unix:{path}"], SNAPSHOT, desk, desk.health).start()
     assert path.is_socket()
     await first.stop()
 
@@ -325,12 +333,12 @@ async def test_a_file_that_is_no_socket_is_not_removed(desk, tmp_path):
     path = tmp_path / "notifier.sock"
     path.write_text("precious")
     with pytest.raises(ListenError):
-        await Server([f"unix:{path}"], SNAPSHOT, desk).start()
+        await Server([f"unix:{path}"], SNAPSHOT, desk, desk.health).start()
     assert path.read_text() == "precious"
 
 
 async def test_it_listens_on_ipv6(desk):
-    running = Server(["[::1]:0"], SNAPSHOT, desk)
+    running = Server(["[::1]:0"], SNAPSHOT, desk, desk.health)
     try:
         await running.start()
     except ListenError:
@@ -346,7 +354,7 @@ async def test_addresses_that_cannot_be_bound_are_all_named_and_none_is_kept(des
     in_use = "address already in use; stop the program that listens there, or choose another address"
     path = tmp_path / "notifier.sock"
     wrong = ["192.0.2.1:8000", "nowhere", "127.0.0.1:http", "no.such.invalid:80"]
-    refused = Server([f"unix:{path}", taken, *wrong], SNAPSHOT, desk)
+    refused = Server([f"unix:{path}", taken, *wrong], SNAPSHOT, desk, desk.health)
     with pytest.raises(ListenError) as caught:
         await refused.start()
     told = [str(problem) for problem in caught.value.problems]
@@ -370,26 +378,26 @@ async def test_of_a_names_addresses_those_that_this_machine_lacks_are_left_out(d
         return found
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
-    named = Server(["seminar.example.org:80"], SNAPSHOT, desk)
+    named = Server(["seminar.example.org:80"], SNAPSHOT, desk, desk.health)
     await named.start()
     assert [address.rpartition(":")[0] for address in named.addresses] == ["127.0.0.1"]
     await named.stop()
     found.append(at("127.0.0.1", port_of(running)))
     with pytest.raises(ListenError, match="address already in use"):
-        await Server(["seminar.example.org:80"], SNAPSHOT, desk).start()
+        await Server(["seminar.example.org:80"], SNAPSHOT, desk, desk.health).start()
 
 
 async def test_sockets_that_systemd_gave_to_another_process_are_left_alone(desk, monkeypatch):
     monkeypatch.setenv("LISTEN_PID", "1")
     monkeypatch.setenv("LISTEN_FDS", "1")
-    running = Server(["127.0.0.1:0"], SNAPSHOT, desk)
+    running = Server(["127.0.0.1:0"], SNAPSHOT, desk, desk.health)
     await running.start()
     assert running.addresses[0].startswith("127.0.0.1:")
     await running.stop()
 
 
 async def test_it_can_be_stopped_and_another_one_started_at_the_same_port(desk, running):
-    again = Server([running.addresses[0]], SNAPSHOT, desk)
+    again = Server([running.addresses[0]], SNAPSHOT, desk, desk.health)
     await running.stop()
     await again.start()
     assert (await exchange(again, b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
@@ -397,7 +405,7 @@ async def test_it_can_be_stopped_and_another_one_started_at_the_same_port(desk, 
 
 
 async def test_stopping_waits_for_no_idle_silent_or_half_sent_connection(desk):
-    running = Server(["127.0.0.1:0"], SNAPSHOT, desk)
+    running = Server(["127.0.0.1:0"], SNAPSHOT, desk, desk.health)
     await running.start()
     async with httpx.AsyncClient() as client:
         await client.get(f"http://{running.addresses[0]}/")  # stays open
@@ -418,7 +426,7 @@ async def test_stopping_lets_a_running_answer_finish(desk):
         await asyncio.sleep(0.5)
 
     desk.unsubscribe = slowly
-    running = Server(["127.0.0.1:0"], SNAPSHOT, desk)
+    running = Server(["127.0.0.1:0"], SNAPSHOT, desk, desk.health)
     await running.start()
     async with httpx.AsyncClient() as client:
         asked = asyncio.create_task(client.post(f"http://{running.addresses[0]}/unsubscribe/{ADA}"))
@@ -428,7 +436,7 @@ async def test_stopping_lets_a_running_answer_finish(desk):
 
 
 async def test_stopping_cuts_off_who_does_not_read(desk, monkeypatch):
-    running = Server(["127.0.0.1:0"], LARGE, desk)
+    running = Server(["127.0.0.1:0"], LARGE, desk, desk.health)
     running._uvicorn.config.timeout_graceful_shutdown = 1
     await running.start()
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(running), limit=1)
@@ -466,7 +474,8 @@ os.environ["LISTEN_PID"] = str(os.getpid())
 async def main():
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = Server(["nothing:is bound"], SNAPSHOT, Desk())
+    desk = Desk()
+    server = Server(["nothing:is bound"], SNAPSHOT, desk, desk.health)
     await server.start()
     print(*server.addresses, os.get_inheritable(3), flush=True)
     await stop.wait()

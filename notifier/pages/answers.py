@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
 from urllib.parse import parse_qs
 
 from notifier.pages.documents import IDENTITY, SAFE, Document, Headers, spoken
@@ -58,19 +59,56 @@ def answer(snapshot: Snapshot, method: str, path: str, query: str, headers: Mapp
 
 
 def page(
-    snapshot: Snapshot, name: str, method: str, query: str, headers: Mapping[str, str], extra: Headers = ()
+    snapshot: Snapshot,
+    name: str,
+    method: str,
+    query: str,
+    headers: Mapping[str, str],
+    extra: Headers = (),
+    *,
+    language: str = "",
 ) -> Response:
-    """One of the `DIALOGUES` or `PROBLEMS` in the reader's language, with its status and these extra headers."""
-    return _page(snapshot, name, method, _language(snapshot.site.language, query, headers), extra)
+    """One of the `DIALOGUES` or `PROBLEMS` with its status and these extra headers.
+
+    Its language is the one that the query asks for, else the given one, else that of the reader's program.
+    """
+    return _page(snapshot, name, method, _chosen(snapshot, query, headers, language), extra)
+
+
+def made(
+    snapshot: Snapshot,
+    template: str,
+    method: str,
+    query: str,
+    headers: Mapping[str, str],
+    values: Mapping[str, Any],
+    *,
+    language: str = "",
+    status: int = 200,
+) -> Response:
+    """A page that is rendered now, for one reader alone; its language is chosen likewise. Raises TemplateError."""
+    document = snapshot.press.page(template, _chosen(snapshot, query, headers, language), **values)
+    return _whole(document, status, method)
+
+
+def kept(body: bytes, media_type: str, name: str) -> Response:
+    """A file for one reader alone, to be kept under this name."""
+    about = (("Content-Type", media_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store"))
+    return Response(200, (*about, ("Content-Disposition", f'attachment; filename="{name}"'), *SAFE), body)
 
 
 def _page(snapshot: Snapshot, name: str, method: str, language: str, extra: Headers = ()) -> Response:
-    document = snapshot.pages[name, language]
-    return Response(
-        PROBLEMS.get(name, 200),
-        (*_described(document, document.body), ("Cache-Control", document.cache_control), *extra),
-        b"" if method == "HEAD" else document.body,
-    )
+    return _whole(snapshot.pages[name, language], PROBLEMS.get(name, 200), method, extra)
+
+
+def _whole(document: Document, status: int, method: str, extra: Headers = ()) -> Response:
+    """The document as it is, without conditions and encodings."""
+    about = (*_described(document, document.body), ("Cache-Control", document.cache_control), *extra)
+    return Response(status, about, b"" if method == "HEAD" else document.body)
+
+
+def _chosen(snapshot: Snapshot, query: str, headers: Mapping[str, str], language: str) -> str:
+    return _language(language or snapshot.site.language, query, {} if language else headers)
 
 
 def _language(default: str, query: str, headers: Mapping[str, str]) -> str:

@@ -51,12 +51,16 @@ _UNDATED = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """How the seminar is published: where, in which language by default, and to whom each join field is shown."""
+    """How the seminar is published: where, in which language by default, and to whom each join field is shown.
+
+    `takes_requests` offers everybody to subscribe to mail.
+    """
 
     base_url: str
     language: str = "en"
     levels: Mapping[str, Audience] = field(default_factory=lambda: {"passcode": Audience.SUBSCRIBERS})
     compress: bool = True
+    takes_requests: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))

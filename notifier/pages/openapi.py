@@ -200,6 +200,8 @@ _PROGRAMS = {
     },
     "/robots.txt": {"get": _get("What robots may read.", {"text/plain": {"schema": _TEXT}})},
 }
+# `website` is left out: whoever fills it in is no person.
+_REQUEST = dict.fromkeys(("address", "language", "timezone"), _TEXT)
 _PAGES = {
     "/": {"get": _get("The landing page; also at /zh/ and /en/.", _HTML, _LANGUAGE)},
     "/history": {
@@ -211,7 +213,20 @@ _PAGES = {
             _LANGUAGE,
         )
     },
-    "/subscribe": {"get": _get("How to subscribe in every calendar; also below /zh/ and /en/.", _HTML, _LANGUAGE)},
+    "/subscribe": {
+        "get": _get("How to subscribe in every calendar; also below /zh/ and /en/.", _HTML, _LANGUAGE),
+        "post": {
+            "summary": "Has an address asked by mail whether it wants a subscription; the answer is the same for all.",
+            "requestBody": {"content": {_FORM: {"schema": {"type": "object", "properties": _REQUEST}}}},
+            "responses": {
+                "200": {"description": "A mail is on its way, if the address takes one.", "content": _HTML},
+                "400": {"description": "What is wrong with the form is said in it.", "content": _HTML},
+                "403": {"description": "Another site sent the form, or nobody may subscribe here.", "content": _HTML},
+                "413": {"description": "The form is longer than any of ours.", "content": _HTML},
+                "429": {"description": "Too many requests; when to try again is in Retry-After.", "content": _HTML},
+            },
+        },
+    },
     "/embed": {
         "get": _get("The next session, for a frame in other pages; also below /zh/ and /en/.", _HTML, _LANGUAGE)
     },
@@ -221,15 +236,21 @@ _PAGES = {
 
 def _dialogue(shows: str, does: str, fields: Schema) -> Schema:
     """A page with a button, and what the button does; both are never kept by caches."""
+    links = {
+        "404": {"description": "The link is none of ours, or was revoked.", "content": _HTML},
+        "410": {"description": "The link is too old, or whom it was for is forgotten.", "content": _HTML},
+    }
     failures = {
-        "404": {"description": "The link is none of ours.", "content": _HTML},
+        **links,
+        "400": {"description": "What is wrong with the form is said in it.", "content": _HTML},
+        "403": {"description": "Another site sent the form, or mail to the address came back.", "content": _HTML},
         "413": {"description": "The form is longer than any of ours.", "content": _HTML},
     }
     return {
         "get": {
             "summary": shows,
             "parameters": [_TOKEN, _LANGUAGE],
-            "responses": {"200": {"description": "The page.", "content": _HTML}},
+            "responses": {"200": {"description": "The page.", "content": _HTML}, **links},
         },
         "post": {
             "summary": does,
@@ -241,11 +262,25 @@ def _dialogue(shows: str, does: str, fields: Schema) -> Schema:
 
 
 _LETTERS = {
+    "/confirm/{token}": _dialogue(
+        "Asks whether to begin a subscription.", "Begins it, and shows the next session.", {"action": _TEXT}
+    ),
+    "/preferences/{token}": _dialogue(
+        "Shows what somebody gets, and lets them choose.",
+        "Saves the choices; or gives all that is known of them as JSON, makes older links void, or erases them.",
+        {
+            "action": {"enum": ["save", "record", "revoke", "erase"]},
+            **dict.fromkeys(("name", "language", "timezone", "leads", "words", "paused_until"), _TEXT),
+            "lead": {"type": "array", "items": _TEXT},
+            "kind": {"type": "array", "items": {"enum": ["announcement", "reminder"]}},
+            "sure": {"enum": ["yes"]},
+        },
+    ),
     "/unsubscribe/{token}": _dialogue(
         "Asks whether to end all mail.",
         "Ends all mail to whom the link was sent (RFC 8058), or takes that back.",
         {"List-Unsubscribe": {"const": "One-Click"}, "action": {"enum": ["resubscribe"]}},
-    )
+    ),
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -68,6 +68,7 @@ def _filters(language: str) -> Filters:
         "day": partial(dates.format_date, format="full", locale=locale),
         "short_day": lambda at: dates.format_skeleton("yMMMEd", at, locale=locale),
         "date": partial(dates.format_date, format="long", locale=locale),
+        "span": partial(dates.format_timedelta, threshold=1, locale=locale),
         "weekday": lambda at: dates.format_date(at, "EEE", locale=locale),
         "month": lambda at: dates.format_date(at, "LLL", locale=locale),
         "initial": lambda at: dates.format_date(at, "LLLLL", locale=locale),
@@ -130,6 +131,11 @@ class Press:
         links = deeplinks.for_feed(self._feed_url, self.head.name_in(language))
         values = {**self._frame, "clients": links, **values}
         return Markup(self._templates.render(f"pages/{template}.html", language, values))  # noqa: S704 - it escapes
+
+    def try_out(self, samples: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Renders pages that are made for one reader at a time, before any reader comes. Raises TemplateError."""
+        for (template, values), language in product(samples, LANGUAGES):
+            self.fragment(template, language, **values)
 
     def event(self, session: Session) -> Document:
         """The session as a calendar file."""

@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from notifier import __version__, feed, talks
-from notifier.pages import atom, feeds, openapi
+from notifier.pages import atom, feeds, forms, openapi
 from notifier.pages.archive import HISTORY, Archive, Page, archive
 from notifier.pages.documents import (
     MINUTES,
@@ -41,15 +41,20 @@ from notifier.templates import LANGUAGES
 
 UPCOMING, PAST = 12, 6  # sessions listed on the landing page; the feed has the others
 
-DIALOGUES = ("unsubscribe", "unsubscribed", "resubscribed")
+DIALOGUES = ("asked", "confirm", "erased", "unsubscribe", "unsubscribed", "resubscribed")
 PROBLEMS = MappingProxyType(
     {
         "bad-request": 400,
+        "foreign": 403,
+        "closed": 403,
+        "blocked": 403,
         "bad-link": 404,
         "not-found": 404,
         "not-allowed": 405,
         "too-slow": 408,
+        "old-link": 410,
         "too-large": 413,
+        "too-many": 429,
         "head-too-large": 431,
         "broken": 500,
         "unavailable": 503,
@@ -145,6 +150,8 @@ def build(
     press, known, known_past = Press(seminar, templates, site), dict[str, Shown](), None
     if previous and previous.press.basis == press.basis:
         press, known, known_past = previous.press, dict(previous.shown), previous.archive
+    else:
+        press.try_out(forms.samples(seminar))
     history = History(now, {**modified, **(previous.modified if previous else {})}, previous.ready if previous else {})
     places = _places(seminar, now)
     seen = {one.id: show(one, places[one.id], known.get(one.id), press, history) for one in seminar.sessions}
@@ -227,7 +234,7 @@ def _pages(schedule: Schedule, press: Press) -> Iterator[tuple[tuple[str, str], 
     for language in LANGUAGES:
         told = schedule.told(language)
         yield ("/", language), press.page("index", language, MINUTES, path="/", **told)
-        yield ("/subscribe", language), press.page("subscribe", language, MINUTES, path="/subscribe")
+        yield ("/subscribe", language), press.page("subscribe", language, MINUTES, path="/subscribe", **forms.ways())
         yield ("/embed", language), press.page("embed", language, MINUTES, SAFE_EMBEDDED, **told)
         for name in DIALOGUES:
             yield (name, language), press.page(name, language)
