@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from notifier.errors import NotifierError, Problem
 from notifier.notices import Kind
 from notifier.stores import APPROVAL, Store
 from notifier.subscribers import State, Subscriber
+from notifier.tokens import LINK_KEYS, Keyring
 
 
 async def perform(store: Store, request: Request, now: datetime) -> dict[str, Any]:
@@ -18,12 +20,27 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
     match request["do"]:
         case "subscribe":
             people = [_read(one) for one in request["subscribers"]]
-            are_new = await store.subscribe(people, now, how=request.get("how", "command line"))
+            is_import = request.get("is_import", False)
+            how = "import" if is_import else "command line"
+            are_new = await store.subscribe(people, now, how=how, brings_back=not is_import)
             return {"added": sum(are_new), "updated": len(are_new) - sum(are_new)}
         case "unsubscribe":
             return await _unsubscribe(store, request["address"], now)
         case "restore":
             return await _restore(store, request["address"], now)
+        case "revoke":
+            found = await _known(store, request["address"])
+            await store.revoke(found.id, now)
+            return {"address": found.address}
+        case "erase":
+            found = await _known(store, request["address"])
+            await store.erase(found.id, now)
+            return {"address": found.address}
+        case "rotate":
+            ring = Keyring.parse(await store.fact(LINK_KEYS)).rotated(secrets.token_urlsafe(32))
+            ring = ring.retired() if request["retire"] else ring
+            await store.note({LINK_KEYS: ring.text})
+            return {"keys": len(ring.keys)}
         case "hold":
             await store.note({"hold": request["reason"] or "a person asked for it"})
             return {}

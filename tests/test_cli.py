@@ -292,6 +292,23 @@ def test_approving_what_does_not_wait_is_told(house: Run) -> None:
     assert (result.exit_code, "does not wait to be approved" in result.stderr) == (1, True)
 
 
+def test_a_subscriber_s_record_links_and_end_are_in_the_operator_s_hands(house: Run) -> None:
+    house("subscribers", "add", "ada@example.org", "--words", "Topology", "--leads", "3h")
+    house("subscribers", "add", "ada@example.org", "--name", "Ada")
+    known = json.loads(house("subscribers", "record", "ADA@example.org").stdout)
+    assert known["subscriber"] == {
+        "address": "ada@example.org", "name": "Ada", "language": "en", "leads": "3h", "state": "confirmed",
+        "words": "topology",
+    }  # fmt: skip
+    assert [consent["how"] for consent in known["consents"]] == ["command line"]
+    assert house("subscribers", "revoke", "ada@example.org").stdout == "revoked the links of ada@example.org\n"
+    assert house("subscribers", "rotate-key").stdout == "a new key signs; links of 1 keys are valid\n"
+    assert house("subscribers", "rotate-key").stdout == "a new key signs; links of 2 keys are valid\n"
+    assert house("subscribers", "rotate-key", "--retire").stdout == "a new key signs; links of 1 keys are valid\n"
+    assert house("subscribers", "erase", "ada@example.org", "--yes").stdout == "erased ada@example.org\n"
+    assert house("subscribers", "record", "ada@example.org").exit_code == 1
+
+
 def test_status_says_what_needs_a_person(house: Run) -> None:
     assert json.loads(house("status", "--json").stdout)["running"] is False
     house("subscribers", "add", "ada@example.org")

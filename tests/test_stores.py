@@ -237,6 +237,14 @@ async def test_who_is_blocked_stays_blocked_until_a_person_says_otherwise(store:
     assert await store.subscriber(ADA.address) == replace(ada, state=State.CONFIRMED)
 
 
+async def test_a_list_that_somebody_kept_brings_back_nobody_who_left(store: Store) -> None:
+    ada = await store.subscriber(ADA.address)
+    assert ada is not None
+    await store.set_state(ada.id, State.UNSUBSCRIBED, NOW)
+    await store.subscribe([replace(ADA, name="Ada L.")], NOW, brings_back=False)
+    assert await store.subscriber(ADA.address) == replace(ada, name="Ada L.", state=State.UNSUBSCRIBED)
+
+
 async def test_every_new_state_is_kept_with_the_way_it_came_about(store: Store) -> None:
     await store.subscribe([replace(ADA, address="eve@example.org", state=State.UNCONFIRMED)], NOW, how="form")
     eve = await store.subscriber("eve@example.org")

@@ -90,6 +90,45 @@ def restore(ctx: click.Context, address: str) -> None:
     click.echo(f"restored {answer['address']}")
 
 
+@subscribers.command()
+@click.argument("address")
+@click.pass_context
+def record(ctx: click.Context, address: str) -> None:
+    """Print all that is known of a subscriber as JSON: wishes, consents, mails."""
+    from notifier import inquiries
+    from notifier.subscribers import normalised_address
+
+    print_json(asyncio.run(inquiries.record(config_of(ctx), normalised_address(address))))
+
+
+@subscribers.command()
+@click.argument("address")
+@click.pass_context
+def revoke(ctx: click.Context, address: str) -> None:
+    """Make the private links in a subscriber's mails void; those to unsubscribe still work."""
+    answer = asyncio.run(ask(config_of(ctx), {"do": "revoke", "address": address}))
+    click.echo(f"revoked the links of {answer['address']}")
+
+
+@subscribers.command()
+@click.argument("address")
+@click.confirmation_option(prompt="Forget this subscriber for ever?")
+@click.pass_context
+def erase(ctx: click.Context, address: str) -> None:
+    """Forget a subscriber; what was sent stays as numbers, without an address."""
+    answer = asyncio.run(ask(config_of(ctx), {"do": "erase", "address": address}))
+    click.echo(f"erased {answer['address']}")
+
+
+@subscribers.command("rotate-key")
+@click.option("--retire", is_flag=True, help="Make every link in mails already sent void, the way out too.")
+@click.pass_context
+def rotate_key(ctx: click.Context, retire: bool) -> None:
+    """Sign links with a new key from now on; those in mails already sent go on working unless --retire."""
+    answer = asyncio.run(ask(config_of(ctx), {"do": "rotate", "retire": retire}))
+    click.echo(f"a new key signs; links of {answer['keys']} keys are valid")
+
+
 @subscribers.command("import")
 @click.argument("source")
 @click.option("--dry-run", is_flag=True, help="Only say what is wrong.")
@@ -134,7 +173,7 @@ async def _add_all(config: Config, people: list[dict[str, Any]]) -> int:
     with _progress("adding", len(people)) as advance:
         for start in range(0, len(people), BATCH):
             part = people[start : start + BATCH]
-            answer = await ask(config, {"do": "subscribe", "subscribers": part, "how": "import"})
+            answer = await ask(config, {"do": "subscribe", "subscribers": part, "is_import": True})
             added += answer["added"]
             advance(start + len(part))
     return added

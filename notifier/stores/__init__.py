@@ -210,10 +210,13 @@ class Store(Protocol):
         """
         ...
 
-    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "") -> list[bool]:
+    async def subscribe(
+        self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "", brings_back: bool = True
+    ) -> list[bool]:
         """Adds or, by address, updates subscribers as a person says; tells for each whether it is new.
 
-        `how` it came about is kept with every change of state, as the record of consent.
+        `how` it came about is kept with every change of state, as the record of consent. Who left or is blocked stays
+        so unless it `brings_back`.
         """
         ...
 

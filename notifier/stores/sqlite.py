@@ -305,9 +305,13 @@ class SqliteStore:
 
         return await self._write(work)
 
-    async def subscribe(self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "") -> list[bool]:
+    async def subscribe(
+        self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "", brings_back: bool = True
+    ) -> list[bool]:
         wanted = list(subscribers)
-        return await self._write(lambda db: [_subscribe(db, one, _ms(now), how) for one in wanted])
+        return await self._write(
+            lambda db: [_subscribe(db, one, _ms(now), how, brings_back=brings_back) for one in wanted]
+        )
 
     async def set_state(
         self, subscriber_id: int, state: State, now: datetime, *, how: str = "", reason: str = ""
@@ -691,9 +695,11 @@ def _may_be_tried(result: Result, *, resend: bool) -> bool:
     return result.state in (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 
-def _subscribe(db: sqlite3.Connection, one: Subscriber, at: int, how: str) -> bool:
+def _subscribe(db: sqlite3.Connection, one: Subscriber, at: int, how: str, *, brings_back: bool = True) -> bool:
     key = comparable(one.address)
-    known = db.execute("SELECT id FROM subscriber WHERE comparable = ?", (key,)).fetchone()
+    known = db.execute("SELECT id, state, reason FROM subscriber WHERE comparable = ?", (key,)).fetchone()
+    if known and not brings_back and known["state"] in (State.UNSUBSCRIBED, State.BLOCKED):
+        one = replace(one, state=State(known["state"]), reason=known["reason"])
     if known is None:
         made = db.execute(
             "INSERT INTO subscriber (comparable, address, name, language, timezone, state, created, changed)"
