@@ -319,6 +319,18 @@ class FallbackSection(RelaySection):
     host: str = ""
 
 
+class DkimSection(_Section):
+    """With which keys mail is signed in the name of the sender's domain; with none without a selector."""
+
+    domain: str = ""
+    selector: str = ""
+    key: SecretStr = SecretStr("")
+    key_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+    second_selector: str = ""
+    second_key: SecretStr = SecretStr("")
+    second_key_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+
+
 class BouncesSection(_Section):
     """Where mail that comes back arrives, and how it is read; nowhere without a host and a Maildir."""
 
@@ -433,6 +445,7 @@ class Config(_Section):
     smtp: SmtpSection
     fallback: FallbackSection
     bounces: BouncesSection
+    dkim: DkimSection
     notices: NoticesSection
     subscriptions: SubscriptionsSection
     visibility: VisibilitySection
@@ -614,6 +627,13 @@ def _contradictions(config: Config) -> Iterator[Fault]:
     """Settings that are each sound and cannot be used together."""
     for name in _RELAYS:
         yield from _contradictions_of(config, name, getattr(config, name))
+    for selector, key in (("selector", "key"), ("second_selector", "second_key")):
+        has_selector = bool(getattr(config.dkim, selector))
+        has_key = bool(getattr(config.dkim, key).get_secret_value())
+        if has_selector != has_key:
+            there, missing = (selector, key) if has_selector else (key, selector)
+            advice = f"give both, or neither (${_variable(('dkim', missing))} counts)"
+            yield Fault(("dkim", there), f"[dkim] has {there} but no {missing}", advice)
     bounces = config.bounces
     if bounces.host and bounces.maildir:
         told = "returned mail is to be read over IMAP and from a Maildir"

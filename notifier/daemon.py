@@ -118,7 +118,12 @@ class Daemon:
         await self._open_ledger(held)
         self._load_templates()
         self._dispatcher = Dispatcher(
-            self._store, wiring.transport(self._config), self._compose, self._now, wiring.senders(self._config)
+            self._store,
+            wiring.transport(self._config),
+            self._compose,
+            self._now,
+            wiring.senders(self._config),
+            wiring.sign(self._config),
         )
         held.push_async_callback(self._dispatcher.stop)
         await self._first_list()

@@ -321,9 +321,9 @@ async def composed(
 
 async def sent_test(config: Config, message: Message) -> Outcome:
     """What the configured transport's server answered to this message."""
-    transport = wiring.transport(config)
+    transport, sign = wiring.transport(config), wiring.sign(config)
     try:
-        return await transports.send(transport, message)
+        return await transports.send(transport, replace(message, body=sign(message.body)) if sign else message)
     finally:
         await transport.close()
 
@@ -449,3 +449,12 @@ async def template_warnings(config: Config) -> tuple[Problem, ...]:
     wiring.mail_templates(config)
     wiring.page_templates(config)
     return ()
+
+
+async def secret_warnings(config: Config) -> tuple[Problem, ...]:
+    """The files with secrets that others can read. Raises ConfigError where a key cannot sign mail."""
+    wiring.signers(config)
+    relays = (config.smtp, config.fallback, config.bounces)
+    paths = (*(relay.password_file for relay in relays), config.dkim.key_file, config.dkim.second_key_file)
+    open_ones = (path for path in paths if path and path.exists() and path.stat().st_mode & 0o007)
+    return tuple(Problem("others can read this secret", "chmod 600 it", str(path)) for path in open_ones)

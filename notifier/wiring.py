@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import getaddresses
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ from notifier.tokens import Keyring, SignedLinks
 
 if TYPE_CHECKING:
     from notifier import letters, messages, pages
+    from notifier.dispatch import Sign
+    from notifier.dkim import Signer
     from notifier.mailboxes import Mailbox
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
@@ -134,6 +137,24 @@ def _mailbox(text: str) -> messages.Mailbox:
 
     ((name, address),) = getaddresses([text])
     return Mailbox(name, address)
+
+
+def signers(config: Config) -> tuple[Signer, ...]:
+    """What signs mail, where the settings name a key. Raises ConfigError where one cannot be used."""
+    from notifier.dkim import Signer
+
+    dkim = config.dkim
+    domain = dkim.domain or _mailbox(config.mail.sender).address.rpartition("@")[2]
+    keys = ((dkim.selector, dkim.key), (dkim.second_selector, dkim.second_key))
+    return tuple(Signer(domain, selector, key.get_secret_value()) for selector, key in keys if selector)
+
+
+def sign(config: Config) -> Sign | None:
+    """What puts signatures in front of a message, where there are any. Raises ConfigError like `signers`."""
+    from notifier.dkim import signed
+
+    found = signers(config)
+    return partial(signed, signers=found) if found else None
 
 
 def transport(config: Config) -> Transport:

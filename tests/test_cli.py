@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 import samples
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import rsa
 from icalendar import Calendar
+from test_dkim import pem
 
 from notifier import config as settings
 from notifier.cli import main
@@ -106,6 +108,27 @@ def test_what_init_wrote_is_without_a_problem(run: Run) -> None:
     run("init")
     result = run("check")
     assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_check_doubts_a_secret_that_others_can_read_and_refuses_a_key_that_cannot_sign(run: Run) -> None:
+    run("init")
+    key = Path("dkim.pem")
+    key.write_text(pem(rsa.generate_private_key(65537, 2048)))
+    key.chmod(0o644)
+    with Path("config.toml").open("a", encoding="utf-8") as config:
+        config.write('\n[dkim]\nselector = "n1"\nkey_file = "dkim.pem"\n')
+    result = run("check")
+    assert (result.exit_code, "dkim.pem: others can read this secret; chmod 600 it" in result.stdout) == (0, True)
+    key.chmod(0o600)
+    assert "others can read" not in run("check").stdout
+    key.write_text("no key")
+    result = run("check")
+    assert result.exit_code == 1
+    assert "error: [dkim]: the key for signing mail is no private key in PEM" in result.stdout
+    key.unlink()
+    result = run("check")
+    assert result.exit_code == 1
+    assert 'dkim.pem" cannot be read: No such file or directory' in result.stdout
 
 
 def test_check_tells_every_problem_of_list_and_templates_at_once(run: Run) -> None:

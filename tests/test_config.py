@@ -320,6 +320,31 @@ def test_a_password_is_the_first_of_environment_credential_file_and_text(
     assert password(load(text, environment, read_secret=SecretFiles(**files))) == found
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ('[dkim]\nselector = "n1"', r"\[dkim\] has selector but no key"),
+        ('[dkim]\nsecond_key = "PEM"', r"\[dkim\] has second_key but no second_selector"),
+        ('[bounces]\nhost = "imap.example.org"', "the mailbox at imap.example.org has no username"),
+        ('[bounces]\nhost = "h"\nusername = "u"', r"has no password; give it \(\$NOTIFIER_BOUNCES_PASSWORD counts\)"),
+        ('[bounces]\nhost = "h"\nmaildir = "m"\nusername = "u"\npassword = "p"', "over IMAP and from a Maildir"),
+        (
+            '[bounces]\nhost = "h"\ntls = "none"\nusername = "u"\npassword = "p"',
+            "would cross the net to h in the clear",
+        ),
+        ('[bounces]\naddress = "nobody"', "is no e-mail address"),
+    ],
+)
+def test_settings_of_returned_and_signed_mail_that_cannot_be_used_are_refused(more: str, told: str) -> None:
+    (problem,) = problems(more)
+    assert re.search(told, problem)
+
+
+def test_mail_that_comes_back_where_nothing_reads_it_is_doubted() -> None:
+    (doubt,) = load('[bounces]\naddress = "bounce@example.org"').warnings
+    assert str(doubt).startswith("config.toml:2:1: mail comes back to bounce@example.org, and nothing reads it")
+
+
 def test_a_password_in_the_text_and_in_a_file_is_refused() -> None:
     text = f'[smtp]\npassword = "{SECRET}"\npassword_file = "smtp-secret"'
     assert problems(text, read_secret=SecretFiles(smtp_secret="x")) == [

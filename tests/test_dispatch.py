@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from notifier.replies import Answer, Outcome
 from notifier.stores import Claim, DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import Subscriber
-from notifier.transports import Outbox
+from notifier.transports import Envelope, Outbox
 from notifier.transports.smtp import SmtpTransport
 
 SENT = Outcome(Answer.ACCEPTED, 250, "ok")
@@ -33,6 +34,7 @@ class Post:
 
     answers: dict[str, list[Outcome]] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
+    envelopes: list[Envelope] = field(default_factory=list)
 
     gate: asyncio.Event | None = None
 
@@ -40,6 +42,7 @@ class Post:
         while (envelope := await outbox.next()) is not None:
             if self.gate is not None:
                 await self.gate.wait()
+            self.envelopes.append(envelope)
             outbox.tell(envelope, self.answer(envelope.recipient))
 
     def answer(self, recipient: str) -> Outcome:
@@ -331,3 +334,25 @@ async def test_no_more_is_in_flight_than_a_crash_may_leave_uncertain(tmp_path: P
         await dispatcher.stop()
         await store.close()
     assert 0 < max(counts) <= 2 * MOST
+
+
+async def test_what_is_sent_is_signed_in_another_thread_before_its_intent(room: Room) -> None:
+    threads = set()
+
+    def sign(body: bytes) -> bytes:
+        threads.add(threading.current_thread().name[:4])
+        return b"signed: " + body
+
+    await room.dispatcher.stop()
+    room.dispatcher = Dispatcher(room.store, room.post, room.compose, lambda: room.now, 2, sign)
+    room.dispatcher.start()
+    await room.work(ada="sent", bob="sent", carol="sent")
+    assert {envelope.body for envelope in room.post.envelopes} == {b"signed: hello\r\n"}
+    assert threads == {"sign"}
+    room.dispatcher.send_aside(
+        Message("seminar@example.org", "organiser@example.org", "<aside@example.org>", b"trouble")
+    )
+    async with asyncio.timeout(10):
+        while len(room.post.envelopes) < 4:  # noqa: ASYNC110 - the dispatcher tells nobody
+            await asyncio.sleep(0.02)
+    assert room.post.envelopes[-1].body == b"signed: trouble"

@@ -9,9 +9,12 @@ from email import message_from_bytes
 
 import pytest
 import returned
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from house import DUE, PEOPLE, House
 from imapserver import ImapServer, needs_dovecot
+from test_dkim import pem, verified
 
+from notifier.dkim import Signer
 from notifier.stores.sqlite import SqliteStore
 
 
@@ -139,3 +142,17 @@ async def test_a_store_on_hold_leaves_the_mailbox_alone(house: House) -> None:
         while not all(state.startswith("blocked") for state in (await states(house)).values()):
             house.daemon._collect.set()
             await asyncio.sleep(0.05)
+
+
+async def test_mail_is_signed_with_the_keys_of_the_settings(house: House) -> None:
+    keys = {"selector": rsa.generate_private_key(65537, 2048), "second_selector": ed25519.Ed25519PrivateKey.generate()}
+    signers = [Signer("example.org", name, pem(key)) for name, key in keys.items()]
+    house.more = "[dkim]\n" + "\n".join(
+        f'{name} = "{name}"\n{name.replace("selector", "key")} = """{pem(key)}"""' for name, key in keys.items()
+    )
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    house.now = DUE
+    await house.arrived(3)
+    for letter in house.mail.messages:
+        assert verified(letter.body, *signers) == [True, True]

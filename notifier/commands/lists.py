@@ -66,7 +66,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
     try:
         config = config_of(ctx)
         warnings += config.warnings
-        for look in (inquiries.list_warnings, inquiries.template_warnings):
+        for look in (inquiries.list_warnings, inquiries.template_warnings, inquiries.secret_warnings):
             try:
                 warnings += asyncio.run(look(config))
             except NotifierError as error:
