@@ -25,6 +25,9 @@ from notifier.tokens import Purpose
 
 KEPT = 256  # skeletons of 50 kB: one for each notice, language and time zone that a day's mail is for
 
+_LINKS = {letters.PREFERENCES_URL: Purpose.PREFERENCES, letters.CONFIRM_URL: Purpose.CONFIRM}
+_is_plain_url = re.compile(r"[A-Za-z0-9:/?#@!$&'()*+,;=%._~-]*").fullmatch
+
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
@@ -123,14 +126,10 @@ class Composer:
                 self._unsubscribe_header(url) if is_subscribed else "",
             )
         )
-        values = {
-            letters.NAME: name,
-            letters.ADDRESS: recipient,
-            letters.UNSUBSCRIBE_URL: url,
-            letters.PREFERENCES_URL: _url(self._site.link(Purpose.PREFERENCES, subscriber, date)),
-            letters.CONFIRM_URL: _url(self._site.link(Purpose.CONFIRM, subscriber, date)),
-        }
         skeleton = self._skeleton(notice, session, before, subscriber.language, subscriber.timezone, bool(name))
+        values = {letters.NAME: name, letters.ADDRESS: recipient, letters.UNSUBSCRIBE_URL: url}
+        for hole in skeleton.holes - values.keys():  # no link is signed that nobody will see
+            values[hole] = _url(self._site.link(_LINKS[hole], subscriber, date))
         return_path = self._site.return_path
         sender = marks.return_address(return_path, mark) if return_path else self._site.sender.address
         return Message(sender, recipient, identity, skeleton.fill(headers, values), mark)
@@ -253,6 +252,8 @@ def _to_header(name: str, address: str) -> str:
 
 def _url(url: str) -> str:
     """The link in ASCII and without what could end it in a header."""
+    if _is_plain_url(url):
+        return url
     if not url.isascii() and (host := urlsplit(url).hostname):
         url = url.replace(host, _ascii_host(host), 1)
     return quote(url, safe=":/?#[]@!$&'()*+,;=%~")

@@ -96,7 +96,15 @@ class Multipart:
     parts: tuple[Part | Multipart, ...]
 
 
+class WireText(bytes):
+    """A message that can go through SMTP as it is: no line ends in anything but CRLF, and none begins with a dot."""
+
+    __slots__ = ()
+
+
 class _Filler(Protocol):
+    @property
+    def holes(self) -> list[str]: ...
     def fill(self, values: Mapping[str, str]) -> bytes: ...
 
 
@@ -105,12 +113,26 @@ class Skeleton:
 
     def __init__(self, headers: str, body: Part | Multipart) -> None:
         described, self._pieces = _lay_out(body)
-        self._headers = f"{headers}MIME-Version: 1.0\r\n{described}\r\n".encode("ascii")
+        self._headers = _checked(f"{headers}MIME-Version: 1.0\r\n{described}") + b"\r\n"
+        self.holes = frozenset(hole for piece in self._pieces if not isinstance(piece, bytes) for hole in piece.holes)
 
-    def fill(self, headers: str, values: Mapping[str, str]) -> bytes:
-        """The message with these headers in front, CRLF at every line's end, and a value in every hole."""
+    def fill(self, headers: str, values: Mapping[str, str]) -> WireText:
+        """The message with these headers in front and a value in every one of its `holes`.
+
+        Raises ValueError: a header holds a line that would end the message, or the headers, early.
+        """
         body = [piece if isinstance(piece, bytes) else piece.fill(values) for piece in self._pieces]
-        return b"".join((headers.encode("ascii"), self._headers, *body))
+        return WireText(b"".join((_checked(headers), self._headers, *body)))
+
+
+_HEADERS = re.compile(r"(?:[!-9;-~]+:[\t -~]*\r\n(?:[\t ][\t -~]*\r\n)*)*")
+
+
+def _checked(headers: str) -> bytes:
+    # The last line of defence: whatever found its way into a header becomes neither another one nor a text.
+    if not _HEADERS.fullmatch(headers):
+        raise ValueError(f"expected header lines in ASCII that end in CRLF, got {headers!r}")
+    return headers.encode("ascii")
 
 
 def _lay_out(body: Part | Multipart) -> tuple[str, list[bytes | _Filler]]:
@@ -148,7 +170,7 @@ class _Quoted:
     def __init__(self, segments: list[str], escape: Callable[[str], str]) -> None:
         self._fixed = [_soft(quoted_printable(text)) for text in segments[:-1:2]]
         self._last = quoted_printable(segments[-1]).encode("ascii")
-        self._holes = segments[1::2]
+        self.holes = segments[1::2]
         self._escape = escape
 
     def __len__(self) -> int:
@@ -156,7 +178,7 @@ class _Quoted:
 
     def fill(self, values: Mapping[str, str]) -> bytes:
         written: list[bytes] = []
-        for fixed, hole in zip(self._fixed, self._holes, strict=True):
+        for fixed, hole in zip(self._fixed, self.holes, strict=True):
             written += fixed, _soft(quoted_printable(self._escape(values[hole])))
         return b"".join((*written, self._last))
 
@@ -165,12 +187,15 @@ def _soft(text: str) -> bytes:
     return (text if not text or text.endswith("\n") else f"{text}=\r\n").encode("ascii")
 
 
+_is_plain_value = re.compile(r"(?!From )[!-<>-~](?:[ -<>-~]{0,73}[!-<>-~])?").fullmatch
 _AS_IS = {*range(33, 127), *b" \t"} - {ord("=")}
 _QUOTED = {octet: f"={octet:02X}" for octet in range(256) if octet not in _AS_IS}
 
 
 def quoted_printable(text: str) -> str:
     """The text in quoted-printable, in lines of at most 76 characters; a line break in it is a hard one."""
+    if _is_plain_value(text) and not text.startswith("."):
+        return text
     return "\r\n".join(map(_quoted_line, text.split("\n")))
 
 
@@ -202,7 +227,7 @@ class _Based:
 
     def __init__(self, segments: list[str], escape: Callable[[str], str]) -> None:
         self._first, *self._fixed = [_Shifted(text) for text in segments[::2]]
-        self._holes = segments[1::2]
+        self.holes = segments[1::2]
         self._escape = escape
 
     def __len__(self) -> int:
@@ -211,7 +236,7 @@ class _Based:
     def fill(self, values: Mapping[str, str]) -> bytes:
         _, encoded, carry = self._first.at[0]
         written = [encoded]
-        for hole, fixed in zip(self._holes, self._fixed, strict=True):
+        for hole, fixed in zip(self.holes, self._fixed, strict=True):
             joint = carry + self._escape(values[hole]).encode()
             head, encoded, carry = fixed.at[-len(joint) % 3]
             joint += head

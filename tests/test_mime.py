@@ -169,3 +169,29 @@ def test_a_soft_break_cuts_no_octet_in_two() -> None:
 
 def test_a_line_that_ends_in_space_ends_in_what_no_relay_strips() -> None:
     assert quoted_printable("a \nb\t\n \nc d") == "a=20\r\nb=09\r\n=20\r\nc d"
+
+
+@pytest.mark.parametrize(
+    "smuggled",
+    [
+        "To: a@example.org\r\n\r\nhello\r\n",
+        "To: a@example.org\n",
+        "To: a\r",
+        ".\r\n",
+        "To: 王\r\n",
+        "To a\r\n",
+        "no end: ",
+    ],
+)
+def test_nothing_in_a_header_can_end_the_headers_or_the_message(smuggled: str) -> None:
+    with pytest.raises(ValueError, match="expected header lines"):
+        Skeleton("Subject: hello\r\n", Part("text/plain", "hello")).fill(smuggled, {})
+    with pytest.raises(ValueError, match="expected header lines"):
+        Skeleton(smuggled, Part("text/plain", "hello"))
+
+
+def test_a_skeleton_knows_its_holes() -> None:
+    body = Multipart(
+        "alternative", (Part("text/plain", f"Dear {NAME}"), Part("text/html", f"<a href={LINK}>{NAME}</a>"))
+    )
+    assert Skeleton("", body).holes == {NAME, LINK}

@@ -33,6 +33,7 @@ from mailserver import (
     words,
 )
 
+from notifier.mime import Part, Skeleton
 from notifier.relay import SmtpSettings
 from notifier.replies import Answer, Outcome, Stage
 from notifier.transports import Envelope, send, wire
@@ -400,6 +401,14 @@ async def test_closing_lets_a_message_on_the_wire_end() -> None:
         assert (await sending).answer is Answer.ACCEPTED
         await smtp.close()
         await asyncio.to_thread(server.wait_until, lambda: server.ended == 1)
+
+
+@pytest.mark.parametrize("text", ["Hello.", "Hello.\n", "."])
+async def test_a_composed_message_arrives_with_its_very_octets(server: MailServer, text: str) -> None:
+    body = Skeleton("Message-ID: <1@example.org>\r\n", Part("text/plain", text)).fill("", {})
+    async with transport(server) as smtp:
+        await send(smtp, Letter("seminar@example.org", "ada@example.org", "<1@example.org>", body))
+    assert [got.body.removesuffix(b"\r\n") for got in server.messages] == [body.removesuffix(b"\r\n")]
 
 
 @both_ways

@@ -18,6 +18,7 @@ from typing import cast
 import aiosmtplib
 
 from notifier.errors import AddressError
+from notifier.mime import WireText
 from notifier.relay import SmtpSettings
 from notifier.replies import UNTIL_MENDED, Answer, MalformedReply, Outcome, Reply, ReplyReader, Stage, classify, legible
 from notifier.subscribers import envelope_address
@@ -125,9 +126,7 @@ class Addressed:
     def octets(self) -> bytes:
         """The body as DATA takes it: CRLF everywhere (a bare LF could end it early), dots doubled, the final dot."""
         body = self.envelope.body
-        ends = body.count(b"\r\n")
-        is_plain = ends == body.count(b"\n") == body.count(b"\r") and b"\n." not in body
-        if is_plain and body.endswith(b"\r\n") and not body.startswith(b"."):
+        if isinstance(body, WireText) and body.endswith(b"\r\n"):
             return body + b".\r\n"
         lines = (b"." + line if line.startswith(b".") else line for line in body.splitlines())
         return b"\r\n".join(lines) + b"\r\n.\r\n"
