@@ -8,14 +8,15 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import aiosmtplib
 
+from notifier.advice import Offer
 from notifier.errors import ConfigError, Problem
-from notifier.replies import UNTIL_MENDED, Answer, Fault, Outcome, Stage, classify
+from notifier.replies import UNTIL_MENDED, Answer, Fault, Outcome, Stage, classify, legible
 
 _FAREWELL_SECONDS = 5
 
@@ -207,9 +208,7 @@ class Report:
     """What a mail server offers to these settings: `outcome` is RELAY where it could not be reached or refused us."""
 
     outcome: Outcome
-    tls: str = ""
-    features: tuple[str, ...] = ()
-    logins: tuple[str, ...] = ()
+    offer: Offer = field(default_factory=lambda: Offer({}, ()))
 
 
 async def check(settings: SmtpSettings) -> Report:
@@ -225,9 +224,18 @@ async def check(settings: SmtpSettings) -> Report:
     encryption = client.get_transport_info("ssl_object")
     report = Report(
         Outcome(Answer.ACCEPTED, None, f"{settings.where} is ready for mail"),
-        tls=encryption.version() if encryption else "",
-        features=tuple(f"{name} {value}".strip().upper() for name, value in client.esmtp_extensions.items()),
-        logins=tuple(method.upper() for method in client.server_auth_methods),
+        Offer(
+            {name.lower(): legible(value) for name, value in client.esmtp_extensions.items()},
+            tuple(method.upper() for method in client.server_auth_methods),
+            encryption.version() if encryption else "",
+            _end(encryption.getpeercert()) if encryption else None,
+        ),
     )
     await farewell(client)
     return report
+
+
+def _end(certificate: dict[str, Any]) -> datetime | None:
+    """When the certificate ends."""
+    text = certificate.get("notAfter")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC) if text else None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from notifier.dispatch import Sign
     from notifier.dkim import Signer
     from notifier.mailboxes import Mailbox
+    from notifier.relay import SmtpSettings
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
     from notifier.transports import Transport
@@ -104,10 +105,13 @@ def mail_site(config: Config, seminar: Seminar, keyring: Keyring) -> messages.Si
     )
 
 
+def sender_address(config: Config) -> str:
+    """The address that mail is from."""
+    return _mailbox(config.mail.sender).address
+
+
 def _unsubscribe_by_mail(config: Config) -> str:
-    if not config.bounces.is_read:
-        return ""
-    return config.bounces.address or _mailbox(config.mail.sender).address
+    return config.bounces.address or sender_address(config) if config.bounces.is_read else ""
 
 
 def mailbox(config: Config) -> Mailbox | None:
@@ -144,7 +148,7 @@ def signers(config: Config) -> tuple[Signer, ...]:
     from notifier.dkim import Signer
 
     dkim = config.dkim
-    domain = dkim.domain or _mailbox(config.mail.sender).address.rpartition("@")[2]
+    domain = dkim.domain or sender_address(config).rpartition("@")[2]
     keys = ((dkim.selector, dkim.key), (dkim.second_selector, dkim.second_key))
     return tuple(Signer(domain, selector, key.get_secret_value()) for selector, key in keys if selector)
 
@@ -167,22 +171,26 @@ def transport(config: Config) -> Transport:
 
 
 def _smtp_transport(relay: RelaySection) -> Transport:
-    from notifier.relay import SmtpSettings
     from notifier.transports.smtp import SmtpTransport
 
-    return SmtpTransport(
-        SmtpSettings(
-            relay.host,
-            relay.port,
-            relay.tls,
-            relay.username,
-            relay.password.get_secret_value(),
-            relay.ca_file,
-            relay.links,
-            pipelining=relay.pipelining,
-            timeout=relay.timeout,
-            final_timeout=relay.final_timeout,
-        )
+    return SmtpTransport(smtp_settings(relay))
+
+
+def smtp_settings(relay: RelaySection) -> SmtpSettings:
+    """How to reach this mail server."""
+    from notifier.relay import SmtpSettings
+
+    return SmtpSettings(
+        relay.host,
+        relay.port,
+        relay.tls,
+        relay.username,
+        relay.password.get_secret_value(),
+        relay.ca_file,
+        relay.links,
+        pipelining=relay.pipelining,
+        timeout=relay.timeout,
+        final_timeout=relay.final_timeout,
     )
 
 

@@ -187,8 +187,8 @@ class MailServer(Listener):
     def _authenticate(self, server: Any, session: Any, envelope: Any, method: str, given: LoginPassword) -> AuthResult:
         self.logins_tried += 1
         reply = self.scripted("auth")
-        if isinstance(reply, str):
-            return AuthResult(success=False, handled=False, message=reply)
+        if reply is not None:
+            return AuthResult(success=False, handled=False, message=reply)  # type: ignore[arg-type]
         return AuthResult(success=(given.login.decode(), given.password.decode()) == self.login, handled=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +67,14 @@ async def test_a_check_tells_what_the_server_offers_and_sends_nothing(
             )
         )
     assert report.outcome.answer is Answer.ACCEPTED
-    assert report.tls == "TLSv1.3"
-    assert report.features == ("SIZE 1000", "8BITMIME", "AUTH LOGIN PLAIN", "HELP")
-    assert report.logins == ("LOGIN", "PLAIN")
+    assert report.offer.tls == "TLSv1.3"
+    assert report.offer.features == {"size": "1000", "8bitmime": "", "auth": "LOGIN PLAIN", "help": ""}
+    assert report.offer.logins == ("LOGIN", "PLAIN")
+    assert report.offer.certified_until is not None
+    assert report.offer.certified_until.tzinfo is UTC
     assert [command.split()[0] for command in server.commands] == ["EHLO", "EHLO", "AUTH", "QUIT"]
 
 
 async def test_a_check_tells_why_a_server_cannot_be_used() -> None:
     report = await check(SmtpSettings(HOST, free_port(), "none"))
-    assert (report.outcome.answer, report.features) == (Answer.RELAY, ())
+    assert (report.outcome.answer, report.offer.features) == (Answer.RELAY, {})

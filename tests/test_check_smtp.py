@@ -1,0 +1,190 @@
+"""`notifier check-smtp` as an operator runs it, against real mail servers and a real name server."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import rsa
+from mailserver import HOST, MailServer
+from nameserver import NameServer
+from test_dkim import pem
+
+from notifier import advice, resolver
+from notifier.cli import main
+from notifier.dkim import Signer
+
+DOMAIN = "seminar.example.net"
+SENDER = f"reminder@{DOMAIN}"
+CODE = "a-code-for-tests"
+
+Check = Callable[..., Result]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
+    with NameServer() as server:
+        monkeypatch.setattr(resolver, "Resolver", partial(resolver.Resolver, ["127.0.0.1"], server.port))
+        monkeypatch.setattr(resolver, "PATIENCE", 1.0)
+        yield server
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["init", "."]).exit_code == 0
+
+    def check(*options: str, more: str = "", **smtp: Any) -> Result:
+        smtp = {"host": HOST, "tls": "none", **smtp}
+        lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in smtp.items())
+        Path("config.toml").write_text(
+            f'[mail]\ntransport = "smtp"\nsender = "Seminar <{SENDER}>"\n[smtp]\n{lines}\n{more}\n', encoding="utf-8"
+        )
+        return CliRunner().invoke(main, ["check-smtp", *options], catch_exceptions=False)
+
+    return check
+
+
+def test_a_ready_server_and_a_domain_that_publishes_all_have_no_problem(check: Check, names: NameServer) -> None:
+    key = pem(rsa.generate_private_key(65537, 2048))
+    Path("dkim.pem").write_text(key)
+    Path("dkim.pem").chmod(0o600)
+    signer = Signer(DOMAIN, "n1", key)
+    record = " ".join(f'"{signer.record[at : at + 200]}"' for at in range(0, len(signer.record), 200))
+    names.records = {
+        ("MX", DOMAIN): ["10 mx.example.net."],
+        ("TXT", DOMAIN): ['"v=spf1 mx ~all"'],
+        ("TXT", signer.place): [record],
+        ("TXT", "_dmarc.example.net"): ['"v=DMARC1; p=quarantine"'],
+    }
+    with MailServer() as server:
+        result = check(port=server.port, more='[dkim]\nselector = "n1"\nkey_file = "dkim.pem"')
+        assert server.messages == []
+        assert [command.split()[0] for command in server.commands] == ["EHLO", "QUIT"]
+    assert (result.exit_code, result.stderr) == (0, "0 errors, 0 warnings\n")
+    assert result.stdout.splitlines() == [
+        f"[smtp] 127.0.0.1:{server.port} is ready for mail",
+        "  no PIPELINING: a mail takes four round trips",
+        "  SIZE: mails of up to 33.6 MB",
+        "  no DSN: what comes back is known by its Message-ID, or by [bounces] address",
+        "  no SMTPUTF8: an address with other letters than a-z before its @ cannot be mailed",
+        "  no login is offered",
+        f"[mail] {DOMAIN}",
+        "  MX: good: mx.example.net",
+        "  SPF: good: v=spf1 mx ~all",
+        f"  DKIM: good: n1._domainkey.{DOMAIN} has the key that [dkim] signs with",
+        "  DMARC: good: v=DMARC1; p=quarantine (at _dmarc.example.net): what is not aligned is filed as spam",
+        f"  alignment: good: signatures are of {DOMAIN}, like the sender {DOMAIN}",
+    ]
+
+
+def test_programs_get_the_same_as_json(check: Check, names: NameServer) -> None:
+    with MailServer(smtputf8=True) as server:
+        told = json.loads(check("--json", port=server.port).stdout)
+    assert told["servers"]["smtp"]["ready"] is True
+    assert told["servers"]["smtp"]["features"]["smtputf8"] == ""
+    assert {finding["kind"]: finding["standing"] for finding in told["domain"]["findings"]} == {
+        "MX": "missing",
+        "SPF": "missing",
+        "DKIM": "unknown",
+        "DMARC": "missing",
+        "alignment": "good",
+    }
+    assert told["errors"] == []
+    assert [warning["message"].partition(":")[0] for warning in told["warnings"]] == ["MX", "SPF", "DMARC"]
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[trustme.CA, Path]:
+    authority = trustme.CA()
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return authority, path
+
+
+def test_a_refused_login_is_told_in_words_also_when_the_server_speaks_gbk(
+    check: Check, names: NameServer, certified: tuple[trustme.CA, Path]
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certified[0].issue_cert(HOST).configure_cert(context)
+    with MailServer("starttls", context, login=(SENDER, CODE)) as server:
+        server.say("auth", b"535 Error: \xc7\xeb\xca\xb9\xd3\xc3\xca\xda\xc8\xa8\xc2\xeb\xb5\xc7\xc2\xbc")
+        login = {"username": SENDER, "password": "the-wrong-one"}
+        result = check(port=server.port, tls="starttls", ca_file=str(certified[1]), **login)
+    assert result.exit_code == 1
+    (error,) = [line for line in result.stdout.splitlines() if line.startswith("error")]
+    assert "refused the login: 535 Error: 请使用授权码登录; check [smtp] username and password" in error
+    assert "QQ and 163 the authorisation code (授权码)" in error
+    assert "the-wrong-one" not in result.output
+
+
+def test_what_tls_there_is_and_until_when_is_told(
+    check: Check, names: NameServer, certified: tuple[trustme.CA, Path]
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    end = datetime.now(UTC) + timedelta(days=3)
+    certified[0].issue_cert(HOST, not_after=end).configure_cert(context)
+    with MailServer("starttls", context, login=(SENDER, CODE)) as server:
+        login = {"username": SENDER, "password": CODE}
+        result = check(port=server.port, tls="starttls", ca_file=str(certified[1]), **login)
+    assert f"  TLSv1.3, its certificate good until {end:%Y-%m-%d}\n" in result.stdout
+    assert f"warning: its certificate ends on {end:%Y-%m-%d}" in result.stdout
+    assert "  logins: LOGIN PLAIN\n" in result.stdout
+    assert CODE not in result.output
+
+
+def test_without_an_answer_from_the_dns_nothing_is_claimed(check: Check, names: NameServer) -> None:
+    names.is_silent = True
+    with MailServer() as server:
+        result = check(port=server.port)
+    assert (result.exit_code, result.stderr) == (0, "0 errors, 0 warnings\n")
+    assert "  SPF: unknown: not looked up: no resolver answered\n" in result.stdout
+
+
+def test_a_broken_rule_of_the_provider_is_an_error_and_the_fallback_is_asked_too(
+    check: Check, names: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qq = advice.customs("smtp.qq.com")
+    monkeypatch.setattr(advice, "customs", lambda host: qq)
+    with MailServer() as server, MailServer() as other:
+        more = f'[fallback]\nhost = "{HOST}"\ntls = "none"\nport = {other.port}'
+        result = check(port=server.port, more=more)
+    assert result.exit_code == 1
+    assert "error: QQ takes mail only after a login; give [smtp] username and password" in result.stdout
+    assert "error: QQ takes mail only after a login; give [fallback] username and password" in result.stdout
+    assert f"[fallback] 127.0.0.1:{other.port} is ready for mail" in result.stdout
+
+
+def test_subscribers_whom_the_server_cannot_reach_are_counted(check: Check, names: NameServer) -> None:
+    with MailServer() as server:
+        check(port=server.port)
+        assert CliRunner().invoke(main, ["subscribers", "add", "王伟@example.org"]).exit_code == 0
+        result = check(port=server.port)
+    assert "warning: 1 subscribers have addresses that it cannot carry: it offers no SMTPUTF8" in result.stdout
+
+
+def test_a_sender_of_this_machine_is_not_looked_up(check: Check, names: NameServer) -> None:
+    with MailServer() as server:
+        check(port=server.port)
+        text = Path("config.toml").read_text().replace(SENDER, "seminar@localhost")
+        Path("config.toml").write_text(text)
+        names.asked.clear()
+        result = CliRunner().invoke(main, ["check-smtp"])
+    assert "DNS: unknown: not looked up: localhost is no name of the public net" in result.stdout
+    assert names.asked == []
+
+
+def test_with_mail_into_a_maildir_there_is_nothing_to_ask(check: Check) -> None:
+    check()
+    Path("config.toml").write_text("")
+    result = CliRunner().invoke(main, ["check-smtp"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert 'no mail server is used; set it to "smtp"' in result.stderr
