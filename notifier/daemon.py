@@ -119,11 +119,14 @@ class Daemon:
         self._load_templates()
         self._dispatcher = Dispatcher(
             self._store,
-            wiring.transport(self._config),
+            wiring.lanes(
+                self._config, {name: await self._store.fact(f"spent {name}") for name in ("smtp", "fallback")}
+            ),
             self._compose,
             self._now,
-            wiring.senders(self._config),
-            wiring.sign(self._config),
+            sign=wiring.sign(self._config),
+            patience=wiring.patience(self._config),
+            alarm=lambda subject, words: self._tell_trouble(subject, (Problem(words, "see notifier status"),)),
         )
         held.push_async_callback(self._dispatcher.stop)
         await self._first_list()
@@ -399,6 +402,7 @@ class Daemon:
             raise
         finally:
             systemd.tell("READY=1")
+            self._dispatcher.mended()
             self._wake.set()
 
     def _load_templates(self) -> None:
@@ -466,11 +470,18 @@ class Daemon:
             case "ping":
                 return {"pid": os.getpid()}
             case "status":
-                return {"pid": os.getpid(), "since": self._started.isoformat(), "trouble": self.trouble()}
+                return {
+                    "pid": os.getpid(),
+                    "since": self._started.isoformat(),
+                    "trouble": self.trouble(),
+                    "per_minute": self._dispatcher.per_minute(),
+                }
             case "reload":
                 return {"changed": await self.reload(allow_removals=request["accept_removals"])}
             case _:
                 answer = await desk.perform(self._store, request, self._now())
+                if request["do"] == "release":
+                    self._dispatcher.mended()
                 self._people.keyring = Keyring.parse(await self._store.fact(LINK_KEYS))
                 self._make_composer()
                 self._wake.set()

@@ -10,18 +10,19 @@ import asyncio
 import logging
 import random
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from notifier.errors import NotifierError
+from notifier.lanes import Lane
 from notifier.messages import Message
-from notifier.replies import Answer, Outcome
+from notifier.replies import Answer, Fault, Outcome
 from notifier.stores import Claim, DeliveryState, Result, Store
-from notifier.transports import Envelope, Transport
+from notifier.transports import Envelope
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,11 @@ BATCH = 128  # what is claimed at once; a crash returns it, so it costs nothing 
 FEWEST, MOST = 3, 8
 AHEAD = 0.005  # seconds: what leaves within them may be in flight at once, and waits no longer to be recorded
 SIGNING = 2  # threads
-RETRY_AFTER = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 20, 30, 60))
 JITTER = 0.2
-AMBIGUOUS_AFTER = timedelta(minutes=10)  # by then a server that took the mail has most likely said so elsewhere
-RELAY_PAUSES = tuple(timedelta(seconds=s) for s in (15, 30, 60, 120, 300, 900))
+REFUSALS = 3  # of a notice's content in a row: then everyone's copy will meet the same
+CONTENT_REST = timedelta(minutes=30)
+MOST_ASIDES = 100  # that wait for a mail server; of what piles up further, the oldest is news no more
+ASIDE_ATTEMPTS = 7
 WITHHELD = timedelta(seconds=20)
 GRACE = timedelta(seconds=30)
 
@@ -48,44 +50,86 @@ class Compose(Protocol):
     def __call__(self, claim: Claim) -> Message | None: ...
 
 
-class Dispatcher:
-    """A few senders over one ledger and one transport.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When what was put off is tried again, and when what may have arrived is sent once more."""
 
-    `hold` is the reason why nothing may be sent now, "" for none; `paused` names sessions whose change is told first;
-    `trouble` is what the mail server last said against us, "" once a message went through.
+    retry: Sequence[timedelta] = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 20, 30, 60))
+    # By then a server that took the mail has most likely said so elsewhere.
+    resend_after: timedelta = timedelta(minutes=10)
+
+    def after(self, attempts: int) -> timedelta:
+        """How long to wait when so many attempts came before this one."""
+        return self.retry[min(attempts, len(self.retry) - 1)] * random.uniform(1 - JITTER, 1 + JITTER)
+
+
+PATIENCE = Patience()
+
+
+class Dispatcher:
+    """A few senders for each mail server, over one ledger.
+
+    The first of the `lanes` has all the mail while it is well; the others help out while it is at fault. `hold` is the
+    reason why nothing may be sent now, "" for none; `paused` names sessions whose change is told first; `alarm` is
+    told what a person should know: a subject, and what was said.
     """
 
     def __init__(
         self,
         store: Store,
-        transport: Transport,
+        lanes: Sequence[Lane],
         compose: Compose,
         now: Callable[[], datetime],
-        senders: int,
+        *,
         sign: Sign | None = None,
+        patience: Patience = PATIENCE,
+        alarm: Callable[[str, str], None] = lambda subject, words: None,
     ) -> None:
         self.hold = ""
         self.paused: frozenset[str] = frozenset()
-        self.trouble = ""
         self._store = store
-        self._transport = transport
+        self._lanes = tuple(lanes)
         self._compose = compose
         self._now = now
+        self._patience = patience
+        self._alarm = alarm
         self._sign = sign
         self._signing = ThreadPoolExecutor(SIGNING, "sign")  # has no thread before its first work
-        self._outboxes = [_Outbox(self) for _ in range(senders)]
+        self._outboxes = [_Outbox(self, lane, number) for lane in self._lanes for number in range(lane.links)]
         self._senders: list[asyncio.Task[None]] = []
         self._clerk: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
         self._is_asked_soon = False
         self._claims: deque[Claim] = deque()  # this process's own, and nothing done for them yet
-        self._asides: deque[Message] = deque()
+        self._asides: deque[Envelope] = deque(maxlen=MOST_ASIDES)
+        self._aside_attempts: Counter[str] = Counter()
         self._unrecorded: list[Result] = []
         self._is_dry = False  # the ledger owed nothing more when it was last asked
         self._is_stuck = False  # the ledger could not be written
         self._is_stopping = self._is_closed = False
-        self._rest_until: datetime | None = None
-        self._setbacks = 0
+        self._refusals: Counter[int] = Counter()  # of the content, by notice, since one of it was taken
+        self._refused: dict[str, datetime] = {}  # sessions whose mail is refused for what it says, until when
+        self._alarm_clock: asyncio.TimerHandle | None = None
+
+    @property
+    def trouble(self) -> str:
+        """What mail servers said against us or our mail, and again when tried anew; "" once a message went through."""
+        words = [lane.breaker.trouble for lane in self._lanes if lane.breaker.is_serious]
+        words += [f"the mail of {session_id} is refused for its content" for session_id in sorted(self._refused)]
+        return "; ".join(words)
+
+    def per_minute(self) -> int:
+        """How many messages went through in the last minute."""
+        now = self._now()
+        return sum(lane.pace.per_minute(now) for lane in self._lanes)
+
+    def mended(self) -> None:
+        """Tries every mail server and every mail anew: a person says that something was done about it."""
+        for lane in self._lanes:
+            lane.breaker.mended()
+        self._refused.clear()
+        self._refusals.clear()
+        self.wake()
 
     def start(self) -> None:
         """Begins to send."""
@@ -100,7 +144,10 @@ class Dispatcher:
 
     def send_aside(self, message: Message) -> None:
         """Sends a message that the ledger does not owe, such as one to the organisers; its outcome is only logged."""
-        self._asides.append(message if self._sign is None else replace(message, body=self._sign(message.body)))
+        self._send_aside(message if self._sign is None else replace(message, body=self._sign(message.body)))
+
+    def _send_aside(self, message: Envelope) -> None:
+        self._asides.append(message)
         for outbox in self._outboxes:
             outbox.wake.set()
 
@@ -114,11 +161,14 @@ class Dispatcher:
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
-        await self._transport.close()
+        for lane in self._lanes:
+            await lane.transport.close()
         self._is_closed = True
         self._asked.set()
         if self._clerk is not None:
             await self._clerk
+        if self._alarm_clock is not None:
+            self._alarm_clock.cancel()
         await self._write_ledger()
         self._signing.shutdown(wait=False)
 
@@ -127,7 +177,7 @@ class Dispatcher:
             await outbox.wake.wait()
             outbox.wake.clear()
             try:
-                await self._transport.carry(outbox)
+                await outbox.lane.transport.carry(outbox)
             except Exception:
                 log.exception("sending stopped until the next tick")
                 outbox.give_up()
@@ -136,18 +186,30 @@ class Dispatcher:
 
     @property
     def may_send(self) -> bool:
-        """Whether a message that the ledger owes may leave now."""
-        rests = self._rest_until is not None and self._now() < self._rest_until
-        return not (self._is_stopping or self.hold or rests)
+        """Whether a message that the ledger owes may leave now, if a mail server takes it."""
+        return not (self._is_stopping or self.hold)
 
-    @property
-    def has_more(self) -> bool:
-        """Whether waiting for the clerk may bring a message."""
-        return self.may_send and not self._is_stuck and not (self._is_dry and not self._claims)
+    def room(self, lane: Lane) -> int:
+        """How many more messages of the ledger this lane may be given now."""
+        helps = lane is self._lanes[0] or self._lanes[0].breaker.is_serious
+        return lane.room(self._now()) if self.may_send and helps else 0
 
-    def next_aside(self) -> Message | None:
+    def has_more(self, lane: Lane) -> bool:
+        """Whether waiting for the clerk may bring a message to this lane."""
+        return self.room(lane) > 0 and not self._is_stuck and not (self._is_dry and not self._claims)
+
+    def may_leave(self, claim: Claim) -> bool:
+        """Whether nothing stands against this message since it was composed."""
+        session_id = claim.notice.session_id
+        return session_id not in self.paused and session_id not in self._refused
+
+    def next_aside(self, lane: Lane) -> Envelope | None:
         """A message that the ledger does not owe."""
-        return self._asides.popleft() if self._asides else None
+        return self._asides.popleft() if self._asides and lane.room(self._now()) else None
+
+    def gave(self, lane: Lane) -> None:
+        """Takes note of a message that a lane was given."""
+        lane.gave(self._now())
 
     def ask(self) -> None:
         """Has the clerk fill the outboxes and record what is known."""
@@ -159,15 +221,27 @@ class Dispatcher:
             self._is_asked_soon = True
             asyncio.get_running_loop().call_later(AHEAD, self._asked.set)
 
-    def heard(self, claim: Claim, outcome: Outcome) -> None:
+    def heard(self, lane: Lane, claim: Claim, outcome: Outcome) -> None:
         """Takes note of what became of a message."""
-        self._heed(outcome)
+        self._heed_content(claim, outcome)
         self._note(self._result(claim, outcome))
+        self._heed(lane, outcome)
 
-    def withhold(self, claim: Claim) -> None:
-        """Gives back a claim whose session is changing."""
-        later = self._now() + WITHHELD
-        self._note(Result(claim, _unsent_state(claim), later, reply="withheld: the session changes", counts=False))
+    def heard_aside(self, lane: Lane, message: Envelope, outcome: Outcome) -> None:
+        """Takes note of what became of a message that the ledger does not owe; what was put off is tried again."""
+        log.info("told the organisers: %s %s", outcome.answer, _address_free(outcome.reply))
+        self._heed(lane, outcome)
+        attempts = self._aside_attempts[message.message_id]
+        self._aside_attempts[message.message_id] += outcome.answer is not Answer.UNTRIED
+        if outcome.answer in (Answer.ACCEPTED, Answer.REFUSED, Answer.AMBIGUOUS) or attempts >= ASIDE_ATTEMPTS:
+            del self._aside_attempts[message.message_id]
+            return
+        wait = self._patience.after(attempts).total_seconds()
+        asyncio.get_running_loop().call_later(wait, self._send_aside, message)
+
+    def withhold(self, claim: Claim, why: str = "withheld: the session changes") -> None:
+        """Gives back a claim that has to wait a little."""
+        self._note(Result(claim, _unsent_state(claim), self._now() + WITHHELD, reply=why, counts=False))
 
     # --- the clerk ---
 
@@ -187,19 +261,20 @@ class Dispatcher:
 
     async def _write_ledger(self) -> None:
         """Records what is known and lets the outboxes have what they want, in one transaction."""
-        if not self.may_send:
-            self._recall()
-        time = asyncio.get_running_loop().time()
-        wants = [outbox.wants(time) for outbox in self._outboxes]
-        if self.may_send and not self._is_dry and sum(wants) > len(self._claims):
-            claims = await self._store.claim(BATCH, self._now(), self.paused)
-            self._is_dry = len(claims) < BATCH
+        self._forgive()
+        self._recall()
+        wants = self._wanted()
+        if not self._is_dry and sum(wants) > len(self._claims):
+            limit = min(BATCH, max(sum(wants), *(self.room(lane) for lane in self._lanes)))
+            claims = await self._store.claim(limit, self._now(), self.paused | self._refused.keys())
+            self._is_dry = len(claims) < limit
             self._claims.extend(claims)
         # In turns, so that a short list occupies every link.
         places = [
             o for turn in range(max(wants)) for o, wanted in zip(self._outboxes, wants, strict=True) if turn < wanted
         ]
-        drafts = [(outbox, claim, message) for outbox, (claim, message) in zip(places, self._drafts(), strict=False)]
+        drafts = [(outbox, *draft) for outbox in places if (draft := self._draft(outbox.lane)) is not None]
+        self._set_alarm_clock()
         results, self._unrecorded = self._unrecorded, []
         if not results and not drafts:
             return
@@ -217,6 +292,7 @@ class Dispatcher:
             else:
                 reply = "it was withdrawn in the last moment"
                 self._note(Result(claim, DeliveryState.CANCELLED, reply=reply, counts=False))
+        await self._keep_paces()
 
     async def _signed(self, drafts: list[tuple[_Outbox, Claim, Message]]) -> list[tuple[_Outbox, Claim, Message]]:
         """The drafts ready for the wire; an RSA key takes a quarter of a millisecond for each, so in other threads."""
@@ -226,60 +302,126 @@ class Dispatcher:
         bodies = await asyncio.gather(*(loop.run_in_executor(self._signing, sign, m.body) for _, _, m in drafts))
         return [(o, claim, replace(m, body=body)) for (o, claim, m), body in zip(drafts, bodies, strict=True)]
 
-    def _drafts(self) -> Iterator[tuple[Claim, Message]]:
-        while self._claims and self.may_send:
+    def _wanted(self) -> list[int]:
+        """How many more messages each outbox may have in flight, as far as its lane has room for them."""
+        time = asyncio.get_running_loop().time()
+        room = {lane: self.room(lane) for lane in self._lanes}
+        for outbox in self._outboxes:
+            room[outbox.lane] -= len(outbox.stock)
+        wants = []
+        for outbox in self._outboxes:
+            wanted = outbox.wants(time) if outbox.number < outbox.lane.open_links else 0
+            wants.append(max(0, min(wanted, room[outbox.lane])))
+            room[outbox.lane] -= wants[-1]
+        return wants
+
+    def _draft(self, lane: Lane) -> tuple[Claim, Message] | None:
+        """The next message for this lane, composed; None where there is none."""
+        while self._claims and self.room(lane):
             claim = self._claims.popleft()
+            if claim.resends and lane is not self._lanes[0]:
+                # Only the server that may have it already can tell that it is the same.
+                self.withhold(claim, "it may have arrived, and waits for the first mail server")
+                continue
             try:
                 message = self._compose(claim)
             except Exception as error:
-                if not isinstance(error, NotifierError):
-                    log.exception("composing failed notice=%s sub=%d", _name(claim), claim.subscriber.id)
-                self._note(Result(claim, DeliveryState.FAILED, reply=f"it could not be composed: {error}"))
+                self._defer_uncomposed(claim, error)
                 continue
             if message is None:
                 self.withhold(claim)
             else:
-                yield claim, message
+                return claim, message
+        return None
+
+    def _defer_uncomposed(self, claim: Claim, error: Exception) -> None:
+        """A template that fails for one reader, or for all, is mended sooner or later; the others go out meanwhile."""
+        if not isinstance(error, NotifierError):
+            log.exception("composing failed notice=%s sub=%d", _name(claim), claim.subscriber.id)
+        state = DeliveryState.AMBIGUOUS if claim.is_resend else DeliveryState.DEFERRED
+        later = self._now() + self._patience.after(claim.attempts)
+        self._note(Result(claim, state, later, reply=f"it could not be composed: {error}"))
+        self._alarm("A mail could not be composed", f"{_name(claim)}: {error}")
 
     def _recall(self) -> None:
-        """Gives back to the ledger what no link has."""
-        claims = [*self._claims, *(claim for outbox in self._outboxes for claim, _ in outbox.stock)]
-        self._claims.clear()
-        for outbox in self._outboxes:
+        """Gives back to the ledger what no link has, as far as no mail server is to have it now."""
+        closed = [outbox for outbox in self._outboxes if outbox.stock and not self.room(outbox.lane)]
+        claims = [claim for outbox in closed for claim, _ in outbox.stock]
+        for outbox in closed:
             outbox.stock.clear()
+        if self._claims and not any(self.room(lane) for lane in self._lanes):
+            claims += self._claims
+            self._claims.clear()
         self._unrecorded += [Result(claim, _unsent_state(claim), counts=False) for claim in claims]
         self._is_dry = self._is_dry and not claims
 
     def _note(self, result: Result) -> None:
         level = logging.DEBUG if result.state is DeliveryState.SENT else logging.INFO
         if log.isEnabledFor(level):
-            # A ledger may name people; a log must not.
-            said = re.sub(r"[^\s<>]+@[^\s<>]+", "[address]", result.reply)
+            said = _address_free(result.reply)
             facts = (result.state, _name(result.claim), result.claim.subscriber.id, result.code or "-", said)
             log.log(level, "%s notice=%s sub=%d code=%s said=%r", *facts)
         self._unrecorded.append(result)
         self.ask_soon()
 
-    def _heed(self, outcome: Outcome) -> None:
-        """Rests ever longer while the mail server, not a recipient, is the trouble; one success ends it."""
-        if outcome.answer is Answer.RELAY or outcome.pause is not None:
-            pause = max(outcome.pause or timedelta(), RELAY_PAUSES[min(self._setbacks, len(RELAY_PAUSES) - 1)])
-            self._setbacks += 1
-            self._rest_until = self._now() + pause
-            self.trouble = outcome.reply
-            log.error("the mail server is at fault: %s; trying again in %d s", outcome.reply, pause.total_seconds())
-            asyncio.get_running_loop().call_later(pause.total_seconds() + 0.1, self.wake)
-        elif outcome.answer is Answer.ACCEPTED:
-            self._setbacks, self._rest_until, self.trouble = 0, None, ""
+    def _heed(self, lane: Lane, outcome: Outcome) -> None:
+        """Lets the mail server rest while it, not a recipient, is the trouble."""
+        was_half_open = lane.breaker.is_half_open
+        rest = lane.heard(outcome, self._now())
+        if rest is None:
+            if was_half_open:
+                self.wake()  # for the next probe, or for everything
+            return
+        level = logging.ERROR if lane.breaker.is_serious else logging.WARNING
+        said = _address_free(outcome.reply)
+        log.log(level, "the mail server is at fault lane=%s rest=%ds said=%r", lane.name, rest.total_seconds(), said)
+        if lane.breaker.is_serious:
+            self._alarm("Mail cannot be sent", f"[{lane.name}] says: {outcome.reply}")
+        self._set_alarm_clock()
+
+    def _heed_content(self, claim: Claim, outcome: Outcome) -> None:
+        """Stops a notice that is refused again and again for what it says, before it is refused to everyone."""
+        if outcome.answer is Answer.ACCEPTED:
+            self._refusals.pop(claim.notice_id, None)
+        elif outcome.fault is Fault.CONTENT:
+            self._refusals[claim.notice_id] += 1
+            if self._refusals[claim.notice_id] >= REFUSALS and claim.notice.session_id not in self._refused:
+                self._refused[claim.notice.session_id] = self._now() + CONTENT_REST
+                log.error("the mail server refuses the content notice=%s said=%r", _name(claim), outcome.reply)
+                self._alarm("A mail is refused for its content", f"{_name(claim)}: {outcome.reply}")
+
+    def _forgive(self) -> None:
+        """Lets notices that were refused for their content be tried again when they have waited."""
+        now = self._now()
+        for session_id in [session_id for session_id, until in self._refused.items() if until <= now]:
+            del self._refused[session_id]
+            self._refusals.clear()
+
+    def _set_alarm_clock(self) -> None:
+        """Wakes the senders when a lane that has no room now has it again."""
+        now = self._now()
+        closed = [opens for lane in self._lanes if (opens := lane.opens_at(now)) > now]
+        if self._alarm_clock is not None:
+            self._alarm_clock.cancel()
+            self._alarm_clock = None
+        if closed and not self._is_closed:
+            seconds = (min(closed) - now).total_seconds() + 0.01
+            self._alarm_clock = asyncio.get_running_loop().call_later(seconds, self.wake)
+
+    async def _keep_paces(self) -> None:
+        """Keeps what was spent of the limits, so that a restart does not give the day back."""
+        spent = {f"spent {lane.name}": lane.pace.written() for lane in self._lanes if lane.pace.is_bounded}
+        if spent:
+            await self._store.note(spent)
 
     def _result(self, claim: Claim, outcome: Outcome) -> Result:
         if outcome.answer in (Answer.RELAY, Answer.UNTRIED):
             return Result(claim, _unsent_state(claim), code=outcome.code, reply=outcome.reply, counts=False)
         state, wait = _STATES[outcome.answer], None
         if outcome.answer is Answer.DEFERRED:
-            wait = max(_backoff(claim.attempts), outcome.pause or timedelta())
+            wait = self._patience.after(claim.attempts)
         if outcome.answer is Answer.AMBIGUOUS:
-            wait = min(AMBIGUOUS_AFTER, (claim.notice.deadline - self._now()) / 2)
+            wait = min(self._patience.resend_after, (claim.notice.deadline - self._now()) / 2)
         not_before = self._now() + wait if wait is not None else None
         return Result(claim, state, not_before, outcome.code, outcome.reply, is_dead_address=outcome.is_dead_address)
 
@@ -295,7 +437,9 @@ _STATES = {
 class _Outbox:
     """One sender's messages: in flight in the ledger, composed, and not yet on the wire; and those that are on it."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, lane: Lane, number: int) -> None:
+        self.lane = lane
+        self.number = number
         self.wake = asyncio.Event()
         self.is_filled = asyncio.Event()
         self.stock: deque[tuple[Claim, Message]] = deque()
@@ -310,16 +454,16 @@ class _Outbox:
             self.is_filled.clear()
             self._dispatcher.ask()
             await self.is_filled.wait()
-            if not self.stock and not self._dispatcher.has_more:
+            if not self.stock and not self._dispatcher.has_more(self.lane):
                 return self.ready()
         return message
 
     def ready(self) -> Envelope | None:
-        if (aside := self._dispatcher.next_aside()) is not None:
+        if (aside := self._dispatcher.next_aside(self.lane)) is not None:
             return self._hand_out(None, aside)
-        while self.stock and self._dispatcher.may_send:
+        while self.stock and self._dispatcher.room(self.lane):
             claim, message = self.stock.popleft()
-            if claim.notice.session_id not in self._dispatcher.paused:
+            if self._dispatcher.may_leave(claim):
                 return self._hand_out(claim, message)
             self._dispatcher.withhold(claim)
         return None
@@ -328,9 +472,9 @@ class _Outbox:
         claim, _ = self._out.pop(id(envelope))
         self._told += 1
         if claim is None:
-            log.info("told the organisers: %s %s", outcome.answer, outcome.reply)
+            self._dispatcher.heard_aside(self.lane, envelope, outcome)
         else:
-            self._dispatcher.heard(claim, outcome)
+            self._dispatcher.heard(self.lane, claim, outcome)
 
     def wants(self, time: float) -> int:
         """How many more messages may be in flight, at this time of the loop's clock."""
@@ -344,8 +488,9 @@ class _Outbox:
         for _, envelope in tuple(self._out.values()):
             self.tell(envelope, Outcome(Answer.AMBIGUOUS, None, "the transport failed"))
 
-    def _hand_out(self, claim: Claim | None, message: Message) -> Envelope:
+    def _hand_out(self, claim: Claim | None, message: Envelope) -> Envelope:
         self._out[id(message)] = claim, message
+        self._dispatcher.gave(self.lane)
         if len(self.stock) < self._window // 2:
             self._dispatcher.ask()
         return message
@@ -355,8 +500,9 @@ def _unsent_state(claim: Claim) -> DeliveryState:
     return DeliveryState.AMBIGUOUS if claim.is_resend else DeliveryState.QUEUED
 
 
-def _backoff(attempts: int) -> timedelta:
-    return RETRY_AFTER[min(attempts, len(RETRY_AFTER) - 1)] * random.uniform(1 - JITTER, 1 + JITTER)
+def _address_free(words: str) -> str:
+    """The same for a log, which must name nobody; a ledger may."""
+    return re.sub(r"[^\s<>]+@[^\s<>]+", "[address]", words)
 
 
 def _name(claim: Claim) -> str:

@@ -89,6 +89,11 @@ class Pace:
         """The part of its usual speed that the server is trusted with: 1 unless it complained."""
         return 1.0 if math.isinf(self._ceiling) else self._ceiling / self._peak
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether anything stands against any number of messages."""
+        return bool(self._windows) or not math.isinf(self._ceiling)
+
     def links(self, usual: int) -> int:
         """How many of the usual connections are to be used."""
         return max(1, math.ceil(usual * self.fraction))
@@ -99,6 +104,8 @@ class Pace:
 
     def available(self, now: datetime) -> int:
         """How many messages may leave now; UNLIMITED where nothing stands against any number."""
+        if not self.is_bounded:
+            return UNLIMITED
         return min((window.left(now) for window in self._bounds()), default=UNLIMITED)
 
     def opens_at(self, now: datetime) -> datetime:

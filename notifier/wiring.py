@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import getaddresses
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -24,8 +25,9 @@ from notifier.tokens import Keyring, SignedLinks
 
 if TYPE_CHECKING:
     from notifier import letters, messages, pages
-    from notifier.dispatch import Sign
+    from notifier.dispatch import Patience, Sign
     from notifier.dkim import Signer
+    from notifier.lanes import Lane
     from notifier.mailboxes import Mailbox
     from notifier.relay import SmtpSettings
     from notifier.stores.sqlite import SqliteStore
@@ -170,6 +172,34 @@ def transport(config: Config) -> Transport:
     return _smtp_transport(config.smtp)
 
 
+def lanes(config: Config, spent: Mapping[str, str] = MappingProxyType({})) -> tuple[Lane, ...]:
+    """The mail servers, the first of which has all the mail while it is well; `spent` is what was of their limits."""
+    from notifier.lanes import Lane
+
+    if config.mail.transport == "maildir":
+        return (Lane(transport(config), 1),)
+    relays = {"smtp": config.smtp, "fallback": config.fallback}
+    return tuple(
+        Lane(
+            _smtp_transport(relay),
+            relay.links,
+            name=name,
+            limits=relay.rate.limits,
+            rests=config.smtp.rest,
+            spent=spent.get(name, ""),
+        )
+        for name, relay in relays.items()
+        if relay.host
+    )
+
+
+def patience(config: Config) -> Patience:
+    """When what was put off is tried again."""
+    from notifier.dispatch import Patience
+
+    return Patience(config.smtp.retry, config.smtp.resend_after)
+
+
 def _smtp_transport(relay: RelaySection) -> Transport:
     from notifier.transports.smtp import SmtpTransport
 
@@ -197,11 +227,6 @@ def smtp_settings(relay: RelaySection) -> SmtpSettings:
 def limits(config: Config) -> Limits:
     """How many messages may leave in which time."""
     return config.smtp.rate.limits if config.mail.transport == "smtp" else NO_LIMITS
-
-
-def senders(config: Config) -> int:
-    """How many messages may be on their way at once."""
-    return config.smtp.links if config.mail.transport == "smtp" else 1
 
 
 def watched(config: Config) -> files.Watched:

@@ -15,10 +15,12 @@ from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, session
 
 from notifier.dispatch import MOST, Dispatcher
 from notifier.errors import TemplateError
+from notifier.lanes import Lane
 from notifier.messages import Message
 from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
+from notifier.rates import Limits
 from notifier.relay import SmtpSettings
-from notifier.replies import Answer, Outcome
+from notifier.replies import Answer, Outcome, Stage, classify
 from notifier.stores import Claim, DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import Subscriber
@@ -26,6 +28,9 @@ from notifier.transports import Envelope, Outbox
 from notifier.transports.smtp import SmtpTransport
 
 SENT = Outcome(Answer.ACCEPTED, 250, "ok")
+LOGIN_REFUSED = classify(Stage.AUTH, 535, "login refused")
+CLOSING = classify(Stage.CONNECT, 421, "busy")
+SPAM = classify(Stage.BODY, 554, "DT:SPM")
 
 
 @dataclass
@@ -37,9 +42,17 @@ class Post:
     envelopes: list[Envelope] = field(default_factory=list)
 
     gate: asyncio.Event | None = None
+    asked: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
 
     async def carry(self, outbox: Outbox) -> None:
         while (envelope := await outbox.next()) is not None:
+            self.asked += 1
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            await asyncio.sleep(0)
+            self.at_once -= 1
             if self.gate is not None:
                 await self.gate.wait()
             self.envelopes.append(envelope)
@@ -63,7 +76,33 @@ class Room:
         self.now = START - DAYS
         self.post = Post()
         self.compose: Callable[[Claim], Message | None] = written
-        self.dispatcher = Dispatcher(store, self.post, lambda claim: self.compose(claim), lambda: self.now, 2)
+        self.alarms: list[tuple[str, str]] = []
+        self.second = Post()
+        self.lanes = [Lane(self.post, 2)]
+        self.dispatcher = self.dispatching()
+
+    def dispatching(self) -> Dispatcher:
+        return Dispatcher(
+            self.store,
+            self.lanes,
+            lambda claim: self.compose(claim),
+            lambda: self.now,
+            alarm=lambda subject, words: self.alarms.append((subject, words)),
+        )
+
+    async def use(self, *lanes: Lane) -> None:
+        """Begins anew with these mail servers."""
+        await self.dispatcher.stop()
+        self.lanes = list(lanes)
+        self.dispatcher = self.dispatching()
+        self.dispatcher.start()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wakes the senders until it is so."""
+        async with asyncio.timeout(10):
+            while not holds():
+                self.dispatcher.wake()
+                await asyncio.sleep(0.02)
 
     async def states(self) -> dict[str, str]:
         return {
@@ -129,17 +168,20 @@ async def test_a_dead_address_and_a_greylisting_do_not_stop_the_others(room: Roo
 
 
 async def test_trouble_of_the_mail_server_blames_nobody_and_is_waited_out(room: Room) -> None:
-    room.post.answers = {one.address: [Outcome(Answer.RELAY, 535, "login refused")] for one in (ADA, BOB, CAROL)}
-    room.dispatcher.wake()
-    async with asyncio.timeout(10):
-        while not room.dispatcher.trouble:  # noqa: ASYNC110 - the dispatcher tells nobody
-            await asyncio.sleep(0.02)
+    room.post.answers = {one.address: 9 * [LOGIN_REFUSED] for one in (ADA, BOB, CAROL)}
+    await room.until(lambda: room.post.asked > 0)
     await room.work(ada="queued", bob="queued", carol="queued")
-    assert room.dispatcher.trouble == "login refused"
-    for _ in range(3):
-        room.now += timedelta(minutes=15)
-        room.dispatcher.wake()
-        await asyncio.sleep(0.1)
+    assert room.dispatcher.trouble == ""  # once is an accident
+    room.now += timedelta(seconds=2)
+    await room.until(lambda: room.dispatcher.trouble == "login refused")
+    assert room.alarms == [("Mail cannot be sent", "[smtp] says: login refused")]
+    asked = room.post.asked
+    room.now += timedelta(minutes=30)
+    room.dispatcher.wake()
+    await asyncio.sleep(0.1)
+    assert room.post.asked == asked
+    room.post.answers.clear()
+    room.dispatcher.mended()
     await room.work(ada="sent", bob="sent", carol="sent")
     assert room.dispatcher.trouble == ""
 
@@ -159,7 +201,11 @@ async def test_a_message_that_cannot_be_composed_fails_alone(room: Room) -> None
         return written(claim)
 
     room.compose = compose
-    await room.work(ada="sent", bob="failed", carol="sent")
+    await room.work(ada="sent", bob="deferred", carol="sent")
+    assert room.alarms[0][0] == "A mail could not be composed"
+    room.compose = written
+    room.now += timedelta(minutes=2)
+    await room.work(ada="sent", bob="sent", carol="sent")
 
 
 async def test_a_mail_about_what_is_changing_is_withheld(room: Room) -> None:
@@ -303,7 +349,7 @@ async def test_no_data_begins_before_its_intent_is_durable(tmp_path: Path, pipel
         server.pipelining = pipelining
         smtp = SmtpTransport(SmtpSettings(HOST, server.port, "none", local_hostname="notifier.example.org"))
         store = await owing(path, people)
-        dispatcher = Dispatcher(store, smtp, written, lambda: START - DAYS, 2)
+        dispatcher = Dispatcher(store, [Lane(smtp, 2)], written, lambda: START - DAYS)
         dispatcher.start()
         dispatcher.wake()
         await asyncio.to_thread(server.wait_until, lambda: len(server.messages) == 40)
@@ -327,7 +373,7 @@ async def test_no_more_is_in_flight_than_a_crash_may_leave_uncertain(tmp_path: P
         server.pipelining = True
         smtp = SmtpTransport(SmtpSettings(HOST, server.port, "none", local_hostname="notifier.example.org"))
         store = await owing(path, [Subscriber(f"p{number}@example.org") for number in range(200)])
-        dispatcher = Dispatcher(store, smtp, written, lambda: START - DAYS, 2)
+        dispatcher = Dispatcher(store, [Lane(smtp, 2)], written, lambda: START - DAYS)
         dispatcher.start()
         dispatcher.wake()
         await asyncio.to_thread(server.wait_until, lambda: len(server.messages) == 200)
@@ -344,7 +390,7 @@ async def test_what_is_sent_is_signed_in_another_thread_before_its_intent(room: 
         return b"signed: " + body
 
     await room.dispatcher.stop()
-    room.dispatcher = Dispatcher(room.store, room.post, room.compose, lambda: room.now, 2, sign)
+    room.dispatcher = Dispatcher(room.store, [Lane(room.post, 2)], room.compose, lambda: room.now, sign=sign)
     room.dispatcher.start()
     await room.work(ada="sent", bob="sent", carol="sent")
     assert {envelope.body for envelope in room.post.envelopes} == {b"signed: hello\r\n"}
@@ -356,3 +402,108 @@ async def test_what_is_sent_is_signed_in_another_thread_before_its_intent(room: 
         while len(room.post.envelopes) < 4:  # noqa: ASYNC110 - the dispatcher tells nobody
             await asyncio.sleep(0.02)
     assert room.post.envelopes[-1].body == b"signed: trouble"
+
+
+# Mail servers at fault, and limits -----------------------------------------------------------------------------------
+
+
+async def test_after_a_setback_one_message_tries_how_the_server_is(room: Room) -> None:
+    for one in (ADA, BOB, CAROL):
+        room.post.answers[one.address] = 4 * [CLOSING]
+    await room.until(lambda: room.post.asked > 0)
+    await room.work(ada="queued", bob="queued", carol="queued")
+    room.post.most_at_once = 0
+    for _ in range(8):
+        room.now += timedelta(minutes=20)
+        room.dispatcher.wake()
+        await asyncio.sleep(0.05)
+        assert room.post.taken or room.post.most_at_once == 1
+    room.post.answers.clear()
+    room.now += timedelta(minutes=20)
+    await room.work(ada="sent", bob="sent", carol="sent")
+
+
+async def test_the_second_server_helps_out_while_the_first_is_at_fault(room: Room) -> None:
+    await room.use(Lane(room.post, 2), Lane(room.second, 2, name="fallback"))
+    room.post.answers = {one.address: 99 * [CLOSING] for one in (ADA, BOB, CAROL)}
+    await room.until(lambda: room.post.asked > 0)
+    assert room.second.taken == []
+    room.now += timedelta(seconds=2)
+    await room.work(ada="sent", bob="sent", carol="sent")
+    assert sorted(room.second.taken) == [ADA.address, BOB.address, CAROL.address]
+
+
+async def test_what_may_have_arrived_is_never_sent_through_another_server(room: Room) -> None:
+    await room.use(Lane(room.post, 2), Lane(room.second, 2, name="fallback"))
+    room.post.answers = {ADA.address: [Outcome(Answer.AMBIGUOUS), *(9 * [CLOSING])]}
+    await room.work(ada="ambiguous", bob="sent", carol="sent")
+    room.now += timedelta(minutes=10)
+    await room.until(lambda: len(room.post.answers[ADA.address]) == 8)
+    room.now += timedelta(minutes=1)
+    await room.until(lambda: room.dispatcher.trouble != "")
+    for _ in range(5):
+        room.dispatcher.wake()
+        await asyncio.sleep(0.02)
+        room.now += timedelta(seconds=1)
+    assert room.second.taken == []
+    room.post.answers.clear()
+    room.dispatcher.mended()
+    room.now += timedelta(minutes=1)
+    await room.work(ada="sent", bob="sent", carol="sent")
+
+
+async def test_a_notice_that_is_taken_for_spam_stops_before_everyone_is_refused(tmp_path: Path) -> None:
+    store = await owing(tmp_path / "notifier.db", [Subscriber(f"p{n}@example.org") for n in range(60)])
+    room = Room(store)
+    room.post.answers = {f"p{n}@example.org": [SPAM] for n in range(60)}
+    room.dispatcher.start()
+    await room.until(lambda: bool(room.alarms))
+    await asyncio.sleep(0.1)
+    assert room.alarms[0] == ("A mail is refused for its content", "2021-11-27/reminder-1d/0: DT:SPM")
+    assert "2021-11-27" in room.dispatcher.trouble
+    assert room.post.asked < 3 + 2 * MOST
+    room.post.answers.clear()
+    room.now += timedelta(minutes=31)
+    await room.until(lambda: len(room.post.taken) == 60)
+    assert room.dispatcher.trouble == ""
+    await room.dispatcher.stop()
+    assert set((await room.states()).values()) == {"sent"}
+    await store.close()
+
+
+async def test_no_minute_sees_more_messages_than_it_may_over_restarts_too(tmp_path: Path) -> None:
+    store = await owing(tmp_path / "notifier.db", [Subscriber(f"p{n}@example.org") for n in range(30)])
+    room = Room(store)
+    taken: dict[datetime, int] = {}
+    for n in range(60):
+        if n % 7 == 0:
+            spent = await store.fact("spent smtp")
+            await room.use(Lane(room.post, 2, limits=Limits(per_minute=12, per_hour=25), spent=spent))
+        room.dispatcher.wake()
+        await asyncio.sleep(0.03)
+        taken[room.now] = len(room.post.taken)
+        room.now += timedelta(seconds=20)
+    for at, count in taken.items():
+        assert count - taken.get(at - timedelta(minutes=1), 0) <= 12
+    assert 20 <= len(room.post.taken) <= 25
+    await room.dispatcher.stop()
+    await store.close()
+
+
+async def test_what_the_organisers_are_to_know_waits_for_a_mail_server(room: Room) -> None:
+    told = Message("seminar@example.org", "organiser@example.org", "<1@example.org>", b"\r\n")
+    for one in (ADA, BOB, CAROL):
+        room.post.answers[one.address] = 9 * [CLOSING]
+    await room.until(lambda: room.post.asked > 0)
+    room.dispatcher.send_aside(told)
+    await asyncio.sleep(0.05)
+    assert room.post.taken == []
+    room.post.answers.clear()
+    room.now += timedelta(minutes=1)
+    await room.work(ada="sent", bob="sent", carol="sent")
+    await room.until(lambda: "organiser@example.org" in room.post.taken)
+
+
+async def test_how_fast_it_goes_is_known(room: Room) -> None:
+    await room.work(ada="sent", bob="sent", carol="sent")
+    assert room.dispatcher.per_minute() == 3

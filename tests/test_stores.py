@@ -21,7 +21,7 @@ from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled,
 from notifier.returns import Meaning
 from notifier.revisions import Identity
 from notifier.stores import Claim, Consent, DeliveryState, Result, Returned, Store
-from notifier.stores.sqlite import _SCHEMAS, SqliteStore
+from notifier.stores.sqlite import _SCHEMAS, RESENDS, SqliteStore
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, searchable
 
 NOW = START - DAYS
@@ -126,15 +126,19 @@ async def test_a_deferred_delivery_waits_and_counts_its_attempts(store: Store) -
     assert (again.subscriber.address, again.attempts, again.opened_at) == (ADA.address, 1, NOW)
 
 
-async def test_an_ambiguous_delivery_is_resent_once(store: Store) -> None:
+async def test_an_ambiguous_delivery_is_resent_so_often_and_no_more(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     (ada,) = await store.claim(1, NOW)
     await store.intend([ada], NOW)
     await store.record([Result(ada, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
-    again = next(c for c in await store.claim(9, NOW + SECOND) if c.subscriber == ada.subscriber)
-    assert again.is_resend
-    await store.intend([again], NOW)
-    await store.record([Result(again, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
+    for resends in range(1, RESENDS + 1):
+        again = next(c for c in await store.claim(9, NOW + SECOND) if c.subscriber == ada.subscriber)
+        assert (again.is_resend, again.resends) == (True, resends)
+        await store.record([Result(again, DeliveryState.AMBIGUOUS, counts=False)], NOW)  # it was not tried after all
+        again = next(c for c in await store.claim(9, NOW + SECOND) if c.subscriber == ada.subscriber)
+        assert again.resends == resends
+        await store.intend([again], NOW)
+        await store.record([Result(again, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
     assert await store.claim(9, NOW + HOURS) == []
     assert (await states(store))["ada"] == ["ambiguous"]
 
@@ -544,6 +548,15 @@ async def test_the_summary_counts_by_state(store: Store) -> None:
     assert summary.deliveries == {"queued": 2, "sent": 1}
     assert summary.subscribers == {"confirmed": 3}
     assert summary.overdue == 2
+
+
+async def test_what_was_said_of_a_delivery_stays_while_it_is_not_tried_again(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.record([Result(ada, DeliveryState.DEFERRED, NOW, 450, "greylisted")], NOW)
+    (ada,) = [c for c in await store.claim(9, NOW) if c.subscriber == ada.subscriber]
+    await store.record([Result(ada, DeliveryState.QUEUED, counts=False)], NOW)
+    assert [d.reply for d in await store.deliveries(ada.subscriber.id)] == ["greylisted"]
 
 
 async def test_the_progress_of_a_mailing_is_told_until_it_is_over(store: Store) -> None:

@@ -42,7 +42,8 @@ class Claim:
 
     `opened_at` is the Date of every attempt; `session` is as it was then, and `before`, in a change, as people knew it.
     A notice about a subscription may have no session.
-    `attempts` counts the tries that the mail server answered, and `is_resend` tells that the last one was ambiguous.
+    `attempts` counts the tries that the mail server answered, `resends` those after one that may have arrived, and
+    `is_resend` tells that this is such a one.
     """
 
     notice_id: int
@@ -53,6 +54,7 @@ class Claim:
     attempts: int = 0
     is_resend: bool = False
     before: Session | None = None
+    resends: int = 0
 
     @property
     def key(self) -> tuple[int, int]:

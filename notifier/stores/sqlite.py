@@ -125,7 +125,8 @@ _IS_ADDRESSED = (
     "CASE n.kind WHEN 'confirmation' THEN s.state IN ('unconfirmed', 'unsubscribed') ELSE s.state = 'confirmed' END"
 )
 _NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is old enough to be due
-# An ambiguous row without a time waits for nothing: it was resent once already, or the operator chose to hold it.
+RESENDS = 3  # of a mail whose fate is unknown: each may be a copy too many, and all may be one too few
+# An ambiguous row without a time waits for nothing: it was resent often enough, or the operator chose to hold it.
 _UNSENT = "state IN ('queued', 'claimed', 'deferred') OR (state = 'ambiguous' AND not_before IS NOT NULL)"
 
 _INTEND = f"""
@@ -137,7 +138,8 @@ _INTEND = f"""
 """
 # A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
 _RECORD = """
-    UPDATE delivery SET state = ?, attempts = attempts + ?, not_before = ?, code = ?, reply = ?, updated = ?
+    UPDATE delivery SET state = ?, attempts = attempts + ?, resends = resends - ?, not_before = ?, code = ?,
+        reply = coalesce(?, reply), updated = ?
     WHERE notice_id = ? AND subscriber_id = ? AND state IN ('claimed', 'in-flight')
 """
 
@@ -268,9 +270,10 @@ class SqliteStore:
             (
                 result.state,
                 result.counts,
+                result.claim.is_resend and not result.counts,
                 _ms(result.not_before or now) if _may_be_tried(result, resend=self._resend) else None,
                 result.code,
-                result.reply,
+                result.reply or (None if not result.counts else ""),
                 at,
                 *result.claim.key,
             )
@@ -648,8 +651,8 @@ def _settle(db: sqlite3.Connection, decision: Decision, session: Session, at: in
 
 
 _CLAIMABLE = f"""
-    SELECT d.notice_id, d.subscriber_id, d.attempts, d.state = 'ambiguous' AS is_resend, n.session_id, n.kind, n.rule,
-           n.generation, n.due, n.deadline, n.lead, n.at, n.snapshot, n.before
+    SELECT d.notice_id, d.subscriber_id, d.attempts, d.resends, d.state = 'ambiguous' AS is_resend,
+           n.session_id, n.kind, n.rule, n.generation, n.due, n.deadline, n.lead, n.at, n.snapshot, n.before
     FROM delivery d JOIN notice n ON n.id = d.notice_id JOIN subscriber s ON s.id = d.subscriber_id
     WHERE d.state IN ('queued', 'deferred', 'ambiguous') AND d.not_before <= :now
       AND n.deadline > :now AND {_IS_ADDRESSED}
@@ -680,6 +683,7 @@ def _claim_of(row: sqlite3.Row, one: Subscriber) -> Claim:
         row["attempts"],
         bool(row["is_resend"]),
         _session(row["before"]) if row["before"] else None,
+        row["resends"] + row["is_resend"],
     )
 
 
@@ -691,7 +695,7 @@ def _notice(row: sqlite3.Row) -> Notice:
 
 def _may_be_tried(result: Result, *, resend: bool) -> bool:
     if result.state is DeliveryState.AMBIGUOUS:
-        return resend and not (result.claim.is_resend and result.counts)
+        return resend and (result.claim.resends < RESENDS or not result.counts)
     return result.state in (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 

@@ -20,7 +20,18 @@ import aiosmtplib
 from notifier.errors import AddressError
 from notifier.mime import WireText
 from notifier.relay import SmtpSettings
-from notifier.replies import UNTIL_MENDED, Answer, MalformedReply, Outcome, Reply, ReplyReader, Stage, classify, legible
+from notifier.replies import (
+    UNTIL_MENDED,
+    Answer,
+    Fault,
+    MalformedReply,
+    Outcome,
+    Reply,
+    ReplyReader,
+    Stage,
+    classify,
+    legible,
+)
 from notifier.subscribers import envelope_address
 from notifier.transports import Envelope, Outbox
 
@@ -114,7 +125,7 @@ class Addressed:
             # The null sender is how RFC 5321 section 4.5.5 says that no bounce is wanted.
             sender = envelope_address(envelope.sender) if envelope.sender else ""
         except AddressError as error:
-            return Outcome(Answer.RELAY, None, legible(f"the sender: {error}"), UNTIL_MENDED)
+            return Outcome(Answer.RELAY, None, legible(f"the sender: {error}"), UNTIL_MENDED, fault=Fault.SETTINGS)
         return cls(envelope, sender, recipient)
 
     @property

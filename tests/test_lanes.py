@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from notifier.lanes import Lane
+from notifier.rates import UNLIMITED, Limits
+from notifier.replies import Answer, Outcome, Stage, classify
+from notifier.transports import Transport
+
+NOON = datetime(2021, 11, 27, 4, 0, tzinfo=UTC)
+TAKEN = classify(Stage.BODY, 250, "taken")
+CLOSING = classify(Stage.CONNECT, 421, "busy")
+TOO_FAST = classify(Stage.RCPT, 550, "Sender frequency limited")
+NOWHERE = cast("Transport", None)  # these tests send nothing
+
+
+def test_a_lane_that_is_well_and_has_no_limit_takes_any_number() -> None:
+    lane = Lane(NOWHERE, 2)
+    assert (lane.room(NOON), lane.opens_at(NOON)) == (UNLIMITED, NOON)
+
+
+def test_after_a_rest_it_takes_one_message_at_a_time_until_one_went_through() -> None:
+    lane = Lane(NOWHERE, 2)
+    lane.gave(NOON)
+    rest = lane.heard(CLOSING, NOON)
+    assert rest is not None
+    assert lane.room(NOON) == 0
+    later = lane.opens_at(NOON)
+    assert lane.room(later) == 1
+    lane.gave(later)
+    assert lane.room(later) == 0
+    lane.heard(TAKEN, later)
+    assert lane.room(later) == UNLIMITED
+
+
+def test_what_was_not_tried_costs_nothing_of_the_limits() -> None:
+    lane = Lane(NOWHERE, 2, limits=Limits(per_hour=3))
+    lane.gave(NOON)
+    lane.heard(Outcome(Answer.UNTRIED), NOON)
+    assert lane.room(NOON) == 3
+
+
+def test_a_server_that_says_too_fast_gets_half_the_messages_over_half_the_links() -> None:
+    lane = Lane(NOWHERE, 4, limits=Limits(per_minute=60))
+    lane.gave(NOON)
+    lane.heard(TOO_FAST, NOON)
+    assert lane.open_links == 2
+    later = lane.opens_at(NOON) + timedelta(minutes=2)
+    lane.gave(later)
+    lane.heard(TAKEN, later)
+    sent = 0
+    while room := lane.room(later):
+        for _ in range(room):
+            lane.gave(later)
+        sent += room
+        later += timedelta(seconds=10)
+        assert sent < 60
+    assert sent <= 30
