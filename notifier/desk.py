@@ -12,7 +12,7 @@ from notifier.errors import NotifierError, Problem
 from notifier.notices import Kind
 from notifier.stores import APPROVAL, Store
 from notifier.subscribers import State, Subscriber
-from notifier.tokens import LINK_KEYS, Keyring
+from notifier.tokens import LINK_KEYS, Keyring, Purpose, SignedLinks
 
 
 async def perform(store: Store, request: Request, now: datetime) -> dict[str, Any]:
@@ -41,6 +41,8 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
             ring = ring.retired() if request["retire"] else ring
             await store.note({LINK_KEYS: ring.text})
             return {"keys": len(ring.keys)}
+        case "feed":
+            return await _feed(store, request["address"], now, revoke=request["revoke"])
         case "hold":
             await store.note({"hold": request["reason"] or "a person asked for it"})
             return {}
@@ -66,6 +68,19 @@ async def _restore(store: Store, address: str, now: datetime) -> dict[str, Any]:
         raise NotifierError(Problem(f"{found.address} is not blocked but {found.state}", "see notifier explain"))
     await store.subscribe([replace(found, state=State.CONFIRMED, reason="")], now, how="command line")
     return {"address": found.address}
+
+
+async def _feed(store: Store, address: str, now: datetime, *, revoke: bool) -> dict[str, Any]:
+    """The token of this subscriber's calendar; where it is revoked, a new one, and the old one is void."""
+    found = await _known(store, address)
+    if found.state is not State.CONFIRMED:
+        raise NotifierError(Problem(f"{found.address} is {found.state} and has no calendar", "see notifier explain"))
+    if revoke:
+        found = await store.revoke(found.id, now) or found
+    keyring = Keyring.parse(await store.fact("link_key"))
+    if not keyring.keys:
+        raise NotifierError(Problem("there is no key yet to sign links with", "start the daemon once"))
+    return {"address": found.address, "token": SignedLinks("", keyring).token(Purpose.FEED, found, now)}
 
 
 async def _known(store: Store, address: str) -> Subscriber:

@@ -29,7 +29,7 @@ from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filter
 _LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en"})  # a mail's language → the CLDR locale of its lists
 LARGEST_HTML = 90_000  # octets; above 102 kB Gmail cuts a mail off and with it the way to unsubscribe
 
-NAME, ADDRESS, UNSUBSCRIBE_URL, PREFERENCES_URL, CONFIRM_URL = map(chr, range(0xFDD0, 0xFDD5))  # holes
+NAME, ADDRESS, UNSUBSCRIBE_URL, PREFERENCES_URL, CONFIRM_URL, FEED_URL = map(chr, range(0xFDD0, 0xFDD6))  # holes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Reader:
     unsubscribe_url: str = UNSUBSCRIBE_URL
     preferences_url: str = PREFERENCES_URL
     confirm_url: str = CONFIRM_URL
+    feed_url: str = FEED_URL
 
 
 @dataclass(frozen=True, slots=True)

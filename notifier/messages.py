@@ -25,7 +25,11 @@ from notifier.tokens import Purpose
 
 KEPT = 256  # skeletons of 50 kB: one for each notice, language and time zone that a day's mail is for
 
-_LINKS = {letters.PREFERENCES_URL: Purpose.PREFERENCES, letters.CONFIRM_URL: Purpose.CONFIRM}
+_LINKS = {
+    letters.PREFERENCES_URL: Purpose.PREFERENCES,
+    letters.CONFIRM_URL: Purpose.CONFIRM,
+    letters.FEED_URL: Purpose.FEED,
+}
 _is_plain_url = re.compile(r"[A-Za-z0-9:/?#@!$&'()*+,;=%._~-]*").fullmatch
 
 
@@ -129,7 +133,9 @@ class Composer:
         skeleton = self._skeleton(notice, session, before, subscriber.language, subscriber.timezone, bool(name))
         values = {letters.NAME: name, letters.ADDRESS: recipient, letters.UNSUBSCRIBE_URL: url}
         for hole in skeleton.holes - values.keys():  # no link is signed that nobody will see
-            values[hole] = _url(self._site.link(_LINKS[hole], subscriber, date))
+            link = self._site.link(_LINKS[hole], subscriber, date)
+            # Calendar programs name what they show by the last part of its address.
+            values[hole] = _url(f"{link}/{quote(self._site.seminar.id)}.ics" if hole == letters.FEED_URL else link)
         return_path = self._site.return_path
         sender = marks.return_address(return_path, mark) if return_path else self._site.sender.address
         return Message(sender, recipient, identity, skeleton.fill(headers, values), mark)

@@ -23,9 +23,11 @@ from starlette.types import Receive, Scope, Send
 from notifier import connections, dialogues, pages, sockets
 from notifier.connections import CHUNK_BYTES, Shelf
 from notifier.dialogues import Asked
+from notifier.errors import NotifierError, TokenError
 from notifier.networks import NOBODY, Address, Proxies
 from notifier.pages import Headers, Response, Snapshot
 from notifier.subscriptions import Subscriptions
+from notifier.tokens import Purpose
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ BODY_LIMIT = 16 * 1024
 BODY_SECONDS = 10.0
 STOP_SECONDS = 3
 
+_FEED = f"/{Purpose.FEED}/"
 _CLOSE = (("Connection", "close"),)
 _PROBE = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
@@ -140,6 +143,8 @@ class Server:
         path, method = request.scope["path"], request.method
         if dialogues.is_dialogue(method, path):
             return await self._conversed(request)
+        if path.startswith(_FEED):
+            return await self._feed(path.removeprefix(_FEED).partition("/")[0], request)
         if path == "/healthz":
             return self._probed(request, {})
         if path == "/readyz" and (self._has_open_probes or _is_local(request)):
@@ -149,6 +154,17 @@ class Server:
         if response.status in (200, 304):
             shelf.put(method.encode(), _target(request), request.scope["headers"], response)
         return response
+
+    async def _feed(self, token: str, request: Request) -> Response:
+        """The calendar of one subscriber; what stands in the link after the token only names it in their program."""
+        try:
+            reader = await self._people.feed_reader(token)
+        except TokenError:
+            return self._page("bad-link", request)
+        except NotifierError as error:
+            log.error("feed_reader failed reason=%s", error)
+            return self._page("unavailable", request)
+        return pages.private(self._snapshot, request.method, _query(request), _headers(request), reader.language)
 
     async def _conversed(self, request: Request) -> Response:
         """The answer of a page on which readers act."""

@@ -90,6 +90,13 @@ class Subscriptions:
             raise TokenError(_GONE)
         return one
 
+    async def feed_reader(self, token: str) -> Subscriber:
+        """The subscriber whose calendar this link leads to. Raises TokenError, also once they have left."""
+        one = await self.whose(Purpose.FEED, token)
+        if one.state is not State.CONFIRMED:
+            raise TokenExpired(_GONE)
+        return one
+
     async def confirm(self, token: str) -> Subscriber:
         """Begins the subscription; the blocked stay so. Raises TokenError."""
         one = await self.whose(Purpose.CONFIRM, token)

@@ -9,13 +9,16 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
+from typing import Any
 
 import httpx
 from mailserver import MailServer
 
 from notifier import config as settings
+from notifier import control
 from notifier.config import Config
 from notifier.daemon import Daemon
+from notifier.pages import Snapshot
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import Subscriber
 from notifier.talks import Seminar
@@ -146,11 +149,18 @@ class House:
         async with httpx.AsyncClient(base_url=f"http://{self.daemon.addresses[0]}") as client:
             return await client.get(path, headers=headers)
 
-    def published(self, path: str) -> bytes:
-        """What is published at this path, without asking for it over the network."""
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is published, without asking for it over the network."""
         snapshot = self.daemon._snapshot if self.daemon else None
         assert snapshot is not None
-        return snapshot.documents[path].body
+        return snapshot
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the daemon answers to the command line."""
+        answer = await control.call(control.socket_path(self.config().store.path), request)
+        assert answer is not None
+        return answer
 
     @property
     def seminar(self) -> Seminar:

@@ -157,10 +157,8 @@ async def test_a_host_of_plain_files_gives_what_the_daemon_gives(
         ended = await asyncio.to_thread(CliRunner().invoke, main, command)
         assert ended.exit_code == 0, ended.output
         told = json.loads(ended.stdout)
-        snapshot = house.daemon._snapshot
-        assert snapshot is not None
         async with httpx.AsyncClient(follow_redirects=True) as client:
-            for address in sorted(set(addresses(snapshot))):
+            for address in sorted(set(addresses(house.snapshot))):
                 served = await house.get(address)
                 assert (await client.get(f"{host}{address}")).content == served.content, address
     assert 0 < len(told["written"]) < told["files"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
 import signal
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -16,12 +18,18 @@ from house import DUE, PAGE, PEOPLE, SECOND, TALKS, House
 from notifier import control, inquiries
 from notifier.daemon import Daemon
 from notifier.errors import NotifierError, StoreLocked
+from notifier.pages.copies import addresses
 
 
 def words(mail: EmailMessage) -> str:
     part = mail.get_body(("plain",))
     assert part is not None
     return str(part.get_content())
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """What the daemon and its server wrote, without what the tests' mail server and client write."""
+    return "\n".join(r.getMessage() for r in caplog.records if r.name.startswith(("notifier", "uvicorn")))
 
 
 async def test_the_reminder_reaches_each_in_their_language_and_by_their_clock(house: House) -> None:
@@ -223,13 +231,52 @@ async def test_unsubscribing_takes_a_post_and_ends_all_mail(house: House) -> Non
     await house.arrived(1)
 
 
-async def test_the_passcode_is_on_no_public_surface(house: House) -> None:
+async def test_the_passcode_is_on_no_public_surface(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    await house.subscribe(PEOPLE[0])
     await house.start()
-    for path in ("/", "/?lang=zh", "/calendar.ics", "/sessions/2021-11-27", "/sessions/2021-11-27.ics", "/talks.json"):
-        response = await house.get(path)
-        assert response.status_code == 200
-        assert "974114" not in response.text
-        assert "p1q2HxwW3x4r" in response.text
+    await house.pass_time(DUE)
+    (mail,) = await house.arrived(1)
+    assert "974114" in words(mail)
+    choices = ("past=all", "split=talks", "lang=zh", "alarm=15")
+    asked = {*addresses(house.snapshot), "/readyz", "/healthz", "/metrics", "/history?q=bilibili", "/nothing?x=1"}
+    asked |= {f"{path}?{choice}" for path in ("/calendar.ics", "/sessions/2021-11-27.ics") for choice in choices}
+    shown = {path: (await house.get(path)).text for path in asked}
+    assert [path for path, text in shown.items() if "974114" in text] == []
+    for path in ("/", "/zh/", "/calendar.ics?lang=zh", "/sessions/2021-11-27", "/talks.json", "/feed.atom"):
+        assert "p1q2HxwW3x4r" in shown[path].replace("\r\n ", ""), path
+    assert "974114" not in logged(caplog)
+
+
+async def test_a_calendar_of_one_s_own_shows_what_is_for_subscribers_until_its_link_is_revoked(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await house.subscribe(PEOPLE[0])
+    await house.start()
+    await house.pass_time(DUE)
+    (mail,) = await house.arrived(1)
+    link = re.search(r"https://seminar\.example\.org(/feed/\S+/jsml\.ics)", words(mail))
+    assert link is not None
+    seen = await house.get(path := link[1])
+    assert seen.status_code == 200
+    assert "密码: 974114" in seen.text.replace("\r\n ", "")
+    assert {key: seen.headers[key] for key in ("Cache-Control", "Referrer-Policy", "X-Robots-Tag")} == {
+        "Cache-Control": "private, max-age=300",
+        "Referrer-Policy": "no-referrer",
+        "X-Robots-Tag": "noindex",
+    }
+    assert (await house.get(path, **{"If-None-Match": seen.headers["ETag"]})).status_code == 304
+    assert "Passcode: 974114" in (await house.get(f"{path}?lang=en")).text.replace("\r\n ", "")
+    token = path.split("/")[2]
+    for forged in (token[:-1], token.swapcase(), "x", f"x{token}"):
+        assert (await house.get(f"/feed/{forged}/jsml.ics")).status_code == 404
+    told = await house.ask({"do": "feed", "address": "ada@example.org", "revoke": True})
+    assert (await house.get(path)).status_code == 404
+    assert (await house.get(f"/feed/{told['token']}/jsml.ics")).status_code == 200
+    await house.ask({"do": "unsubscribe", "address": "ada@example.org"})
+    assert (await house.get(f"/feed/{told['token']}/jsml.ics")).status_code == 404
+    assert token not in logged(caplog)
 
 
 async def test_a_mail_server_that_is_down_loses_nothing(house: House) -> None:

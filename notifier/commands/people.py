@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from notifier.commands import DONE, NOT_SO, Group, ask, config_of, json_option, print_json, print_table
+from notifier.commands import DONE, NOT_SO, Group, ask, config_of, json_option, print_json, print_table, published
 from notifier.errors import NotifierError
 
 if TYPE_CHECKING:
@@ -127,6 +127,20 @@ def rotate_key(ctx: click.Context, retire: bool) -> None:
     """Sign links with a new key from now on; those in mails already sent go on working unless --retire."""
     answer = asyncio.run(ask(config_of(ctx), {"do": "rotate", "retire": retire}))
     click.echo(f"a new key signs; links of {answer['keys']} keys are valid")
+
+
+@subscribers.command("feed")
+@click.argument("address")
+@click.option("--revoke", is_flag=True, help="Make all private links void that this subscriber has had.")
+@click.pass_context
+def feed_of(ctx: click.Context, address: str, revoke: bool) -> None:
+    """Print the address of a subscriber's own calendar, which shows what is for subscribers alone."""
+    from urllib.parse import quote
+
+    config = config_of(ctx)
+    seminar = published(config).seminar
+    answer = asyncio.run(ask(config, {"do": "feed", "address": address, "revoke": revoke}))
+    click.echo(f"{config.server.base_url}/feed/{quote(answer['token'])}/{quote(seminar.id)}.ics")
 
 
 @subscribers.command("import")

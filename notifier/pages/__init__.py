@@ -1,6 +1,6 @@
 """All that is published: rendered once into a `Snapshot` at every change, and every answer is read from it."""
 
-from notifier.pages.answers import HEARD, Response, answer, kept, made, page
+from notifier.pages.answers import HEARD, Response, answer, kept, made, page, private
 from notifier.pages.documents import Changes, Document, Headers, Site
 from notifier.pages.press import Templates
 from notifier.pages.shown import Shown
@@ -25,4 +25,5 @@ __all__ = [
     "kept",
     "made",
     "page",
+    "private",
 ]

@@ -10,6 +10,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
+from notifier.pages import feeds
 from notifier.pages.documents import IDENTITY, SAFE, Document, Headers, spoken
 from notifier.pages.snapshots import PROBLEMS, Snapshot
 from notifier.templates import LANGUAGES
@@ -53,6 +54,16 @@ def answer(snapshot: Snapshot, method: str, path: str, query: str, headers: Mapp
         return _page(snapshot, "not-found", method, language)
     if method == "OPTIONS":
         return Response(204, (("Allow", _READS), *SAFE))
+    if document is None or method not in ("GET", "HEAD"):
+        return _page(snapshot, "not-allowed", method, language, (("Allow", _READS),))
+    return _negotiate(document, method, headers)
+
+
+def private(snapshot: Snapshot, method: str, query: str, headers: Mapping[str, str], language: str) -> Response:
+    """The answer to who has the link to a calendar of their own; in their language, where they ask for no other."""
+    if method == "OPTIONS":
+        return Response(204, (("Allow", _READS), *SAFE))
+    document = snapshot.private.find(feeds.read(query, language))
     if document is None or method not in ("GET", "HEAD"):
         return _page(snapshot, "not-allowed", method, language, (("Allow", _READS),))
     return _negotiate(document, method, headers)

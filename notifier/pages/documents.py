@@ -21,6 +21,7 @@ Headers = tuple[tuple[str, str], ...]
 Changes = Mapping[str, tuple[str, datetime]]
 
 MINUTES = "public, max-age=300"
+PRIVATE = "private, max-age=300"
 FOR_EVER = "public, max-age=31536000, immutable"
 HTML = "text/html; charset=utf-8"
 ICALENDAR = "text/calendar; charset=utf-8"

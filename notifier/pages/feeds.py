@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 
 from notifier import feed
 from notifier.feed import USUAL, Options
-from notifier.pages.documents import Document
+from notifier.pages.documents import PRIVATE, Document
 from notifier.pages.press import Press
 from notifier.talks import Seminar, Session
 from notifier.templates import LANGUAGES
@@ -21,6 +21,7 @@ MOST_ALARMS = 4
 # Of all that can be asked for, so much is kept: a flood of addresses nobody uses must not fill the memory.
 KEPT, KEPT_BYTES = 48, 32 << 20
 
+_PRIVATE_HEADERS = (("Referrer-Policy", "no-referrer"), ("X-Robots-Tag", "noindex"))
 _DAYS = re.compile("([0-9]{1,4})d")
 _MINUTES = re.compile("[0-9]{1,5}")
 
@@ -92,13 +93,22 @@ class Feeds:
     """The calendars that can be chosen of one seminar, as one audience may see it, in their state at `now`.
 
     One is rendered when it is first asked for, and from then on at every change: `asked` are those to be ready at once.
-    `since` is when the seminar became what it is.
+    `since` is when the seminar became what it is. Those that are private are kept by nobody on the way, are found by no
+    search engine, and tell no other address of theirs.
     """
 
     def __init__(
-        self, seminar: Seminar, press: Press, now: datetime, since: datetime, asked: Iterable[tuple[str, Choice]] = ()
+        self,
+        seminar: Seminar,
+        press: Press,
+        now: datetime,
+        since: datetime,
+        asked: Iterable[tuple[str, Choice]] = (),
+        *,
+        are_private: bool = False,
     ) -> None:
         self._seminar, self._press, self._now, self._since = seminar, press, now, since
+        self._are_private = are_private
         self._sessions = {session.id: session for session in seminar.sessions}
         self._kept: OrderedDict[tuple[str, Choice], Document] = OrderedDict()
         for session_id, choice in asked:
@@ -131,6 +141,8 @@ class Feeds:
 
     def _dated(self, session: Session | None, choice: Choice) -> Document:
         document = self._rendered(session, choice)
+        if self._are_private:
+            document = replace(document, cache_control=PRIVATE, headers=(*document.headers, *_PRIVATE_HEADERS))
         # Nobody stores what was asked for, and so a restart knows no more than when the last session may have left.
         part = replace(self._seminar, sessions=(session,)) if session else self._seminar
         turn = feed.last_turn(part, self._now, choice.options)
@@ -150,7 +162,7 @@ class Feeds:
                 ),
                 session.id,
             )
-        source = f"{base_url}/{quote(self._seminar.id)}.ics?{choice.query}"
+        source = "" if self._are_private else f"{base_url}/{quote(self._seminar.id)}.ics?{choice.query}"
         return self._press.calendar(
             feed.render(
                 self._seminar,

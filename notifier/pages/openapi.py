@@ -177,6 +177,7 @@ _TOKEN = _path("token", "The signed word of a link in a mail.")
 def _calendars(seminar: Seminar) -> Schema:
     said = "The calendar feed. Parameters that it does not know, and values that make no sense, are passed over."
     one = "One session as a calendar file."
+    own = "The calendar of one subscriber, with what is for subscribers alone, in their language."
     choices = [choice for choice in _CHOICES if choice["name"] in ("lang", "split", "alarm")]
     return {
         "/calendar.ics": {"get": _get(said, _CALENDAR, *_CHOICES)},
@@ -184,6 +185,7 @@ def _calendars(seminar: Seminar) -> Schema:
             "get": _get(f"{said} The same, under the seminar's own name.", _CALENDAR, *_CHOICES)
         },
         "/sessions/{id}.ics": {"get": _get(one, _CALENDAR, _SESSION, *choices)},
+        f"/feed/{{token}}/{quote(seminar.id)}.ics": {"get": _get(own, _CALENDAR, _TOKEN, *_CHOICES)},
     }
 
 

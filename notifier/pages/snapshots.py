@@ -36,7 +36,7 @@ from notifier.pages.phases import phase, turns
 from notifier.pages.press import Press, Templates, head_of
 from notifier.pages.shown import SESSIONS, Place, Shown, event_path, page_path, show
 from notifier.pages.strips import Strip, strip
-from notifier.talks import Seminar, Session
+from notifier.talks import Audience, Seminar, Session
 from notifier.templates import LANGUAGES
 
 UPCOMING, PAST = 12, 6  # sessions listed on the landing page; the feed has the others
@@ -70,7 +70,8 @@ class Snapshot:
 
     A page whose name is a path is found there in the reader's language; the others answer for something that went
     wrong or was done. `until` is the next instant when the same seminar would be rendered otherwise. `feeds` are the
-    calendars that can be chosen; `chosen` is a tag of all of them, and since when it is theirs.
+    calendars that can be chosen, `private` those that show what is for subscribers alone; `chosen` is a tag of all of
+    them, and since when it is theirs.
     """
 
     documents: Mapping[str, Document]
@@ -82,6 +83,7 @@ class Snapshot:
     until: datetime
     press: Press
     feeds: Feeds
+    private: Feeds
     chosen: tuple[str, datetime]
 
     @property
@@ -176,8 +178,14 @@ def build(
         _next_change(public, now),
         press,
         Feeds(public, press, now, chosen[1], previous.feeds.asked if previous else ()),
+        _private(seminar, press, now, chosen[1], previous),
         chosen,
     )
+
+
+def _private(seminar: Seminar, press: Press, now: datetime, since: datetime, previous: Snapshot | None) -> Feeds:
+    shown = talks.shown(Audience.SUBSCRIBERS, seminar, press.site.levels)
+    return Feeds(shown, press, now, since, previous.private.asked if previous else (), are_private=True)
 
 
 def _places(seminar: Seminar, now: datetime) -> dict[str, Place]:
@@ -211,7 +219,7 @@ def _whole(
     yield "/talks.json", press.document(programs, "application/json", headers=SAFE[:1])
     interface = json.dumps(openapi.describe(press.head, site, __version__), ensure_ascii=False, indent=1)
     yield "/openapi.json", press.document(interface + "\n", "application/json", headers=SAFE[:1])
-    # No word of the feed here: Google refuses a calendar that its robots may not read.
+    # No word of feeds here, be they public or somebody's own: Google refuses a calendar that its robots may not read.
     robots = "".join(f"Disallow: {site.root}/{private}/\n" for private in ("confirm", "preferences", "unsubscribe"))
     robots = f"User-agent: *\n{robots}Sitemap: {site.base_url}/sitemap.xml\n"
     yield "/robots.txt", press.document(robots, "text/plain; charset=utf-8")

@@ -137,6 +137,28 @@ def test_no_choice_shows_what_is_not_for_the_public():
             assert ROOM.passcode.encode() not in found(snapshot, f"{path}?{query}").body
 
 
+def test_a_private_calendar_shows_what_is_for_subscribers_and_no_more():
+    site = replace(SITE, levels={"passcode": Audience.SUBSCRIBERS, "meeting_id": Audience.REMINDER})
+    snapshot = pages.build(SERIES, TEMPLATES, site, now=NOW)
+    answered = pages.private(snapshot, "GET", "past=none", {}, "en")
+    text = answered.body.decode().replace("\r\n ", "")
+    assert f"Passcode: {ROOM.passcode}" in text
+    assert "329 744 341" not in text
+    assert "SOURCE" not in text
+    assert ROOM.passcode not in found(snapshot, "/calendar.ics?past=none&lang=en").body.decode()
+    assert pages.private(snapshot, "PROPFIND", "", {}, "zh").status == 405
+    assert pages.private(snapshot, "OPTIONS", "", {}, "zh").status == 204
+
+
+def test_a_private_calendar_moves_with_an_edit_of_what_is_hidden():
+    before = pages.private(built(), "GET", "", {}, "en")
+    room = replace(ROOM, passcode="123456")
+    edited = replace(SERIES, sessions=(OLD, LAST, OFF, replace(NEXT, room=room, revision=1, modified=NOW)))
+    after = pages.private(built(edited, now=NOW + DAYS, previous=built()), "GET", "", {}, "en")
+    for name in ("ETag", "Last-Modified"):
+        assert dict(after.headers)[name] != dict(before.headers)[name]
+
+
 def test_what_was_asked_for_is_ready_in_the_next_snapshot():
     before = built()
     for query in ("past=all", "lang=zh"):

@@ -55,7 +55,9 @@ def test_every_published_document_is_described():
 
 def test_what_is_described_as_published_is_there():
     for path, operations in DESCRIPTION["paths"].items():
-        if "ETag" in operations.get("get", {}).get("responses", {}).get("200", {}).get("headers", {}):
+        if "{token}" not in path and "ETag" in operations.get("get", {}).get("responses", {}).get("200", {}).get(
+            "headers", {}
+        ):
             answered = pages.answer(SNAPSHOT, "GET", path.replace("{id}", "full"), "", {})
             assert answered.status == 200, path
             kind = dict(answered.headers)["Content-Type"].partition(";")[0]
