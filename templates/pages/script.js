@@ -82,4 +82,4 @@ all("[data-filter]", (field) =>
   }),
 );
 
-all("[data-zone]", (field) => (field.value = Intl.DateTimeFormat().resolvedOptions().timeZone));
+all("[data-zone]", (field) => (field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone));

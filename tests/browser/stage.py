@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default as modern
 from pathlib import Path
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, sync_playwright
@@ -88,6 +92,36 @@ def paths(stage: Stage) -> dict[str, str]:
     }
 
 
+def mails(stage: Stage, address: str, number: int) -> list[EmailMessage]:
+    """The first mails to this address, of which there are this many or will be soon, the oldest first."""
+    for _ in range(600):
+        read = [_read(path) for path in sorted((stage.folder / "outbox").glob("new/*"))]
+        found = [mail for mail in read if mail["To"] and address in mail["To"]]
+        if len(found) >= number:
+            return sorted(found, key=lambda mail: mail["Date"].datetime)[:number]
+        time.sleep(0.1)
+    raise AssertionError(f"no {number} mails came to {address} within a minute")
+
+
+def link(mail: EmailMessage, purpose: str) -> str:
+    """The link of this purpose in a mail."""
+    body = mail.get_body(("plain",))
+    assert body
+    found = re.search(rf"http://\S+/{purpose}/\S+", body.get_content())
+    assert found, f"the mail has no link to {purpose}"
+    return found[0]
+
+
+def personal(stage: Stage, address: str) -> dict[str, str]:
+    """The pages made for one reader, by name: to be looked at, in this order."""
+    asked = urlencode({"address": address, "language": "en"}).encode()
+    urllib.request.urlopen(f"{stage.url}/subscribe", asked, timeout=60).close()
+    (question,) = mails(stage, address, 1)
+    urllib.request.urlopen(link(question, "confirm"), b"action=confirm", timeout=60).close()
+    _, welcome = mails(stage, address, 2)
+    return {"confirm": link(question, "confirm"), "preferences": link(welcome, "preferences")}
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
@@ -95,6 +129,12 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
         browser.close()
+
+
+def _read(path: Path) -> EmailMessage:
+    mail = message_from_bytes(path.read_bytes(), policy=modern)
+    assert isinstance(mail, EmailMessage)
+    return mail
 
 
 def _free_port() -> int:
