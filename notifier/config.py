@@ -51,6 +51,7 @@ from notifier.talks import Audience
 
 ENVIRONMENT = "NOTIFIER_"
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
+SHORTEST_KEY = 16
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NEAREST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - every interface, as seen from this machine
@@ -199,6 +200,12 @@ def _one_or_more(value: Any) -> Any:
     if value == []:
         raise refusal("no address to listen at is given", 'write listen = "127.0.0.1:8000"')
     return (value,) if isinstance(value, str) else _listed(value)
+
+
+def _long_enough(key: SecretStr) -> SecretStr:
+    if 0 < len(key.get_secret_value()) < SHORTEST_KEY:
+        raise refusal("the key could be guessed", f"take at least {SHORTEST_KEY} letters and digits, by chance")
+    return key
 
 
 Span = Annotated[timedelta, BeforeValidator(_span)]
@@ -416,6 +423,13 @@ class VisibilitySection(_Section):
         return dict(self)
 
 
+class DeskSection(_Section):
+    """The key to the operator's desk; without one there is no desk."""
+
+    key: Annotated[SecretStr, AfterValidator(_long_enough)] = SecretStr("")
+    key_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
+
+
 class TemplatesSection(_Section):
     """An operator's own templates."""
 
@@ -449,6 +463,7 @@ class Config(_Section):
     notices: NoticesSection
     subscriptions: SubscriptionsSection
     visibility: VisibilitySection
+    desk: DeskSection
     templates: TemplatesSection
     log: LogSection
 

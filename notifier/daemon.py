@@ -32,6 +32,7 @@ from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.intake import Accepted
 from notifier.messages import Composer, Message, trouble
 from notifier.notices import OF_SUBSCRIPTIONS, Decision, Verdict
+from notifier.office import Office
 from notifier.pages import Snapshot
 from notifier.revisions import Identity
 from notifier.server import Server
@@ -198,7 +199,10 @@ class Daemon:
     async def _open_doors(self, held: AsyncExitStack) -> None:
         assert self._snapshot is not None
         server = self._config.server
-        self._server = Server(server.listen, self._snapshot, self._people, self.health, proxies=server.proxies)
+        office = Office(self._config, now=self._now)
+        self._server = Server(
+            server.listen, self._snapshot, self._people, self.health, office.answer, proxies=server.proxies
+        )
         await self._server.start()
         held.push_async_callback(self._server.stop)
         path = control.socket_path(self._config.store.path)

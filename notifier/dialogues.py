@@ -96,7 +96,7 @@ class _Conversation:
         match self.asked.method:
             case "GET" | "HEAD":
                 return await self._show(name)
-            case "POST" if self._is_foreign():
+            case "POST" if is_foreign(self.snapshot, self.asked):
                 return self.told("foreign")
             case "POST":
                 return await self._act(name, forms.read(self.asked.body))
@@ -194,10 +194,11 @@ class _Conversation:
             self.snapshot, template, asked.method, asked.query, asked.headers, values, language=language, status=status
         )
 
-    def _is_foreign(self) -> bool:
-        """Whether another site had the reader's browser send this form; a mail program's one click tells nothing."""
-        headers = self.asked.headers
-        if site := headers.get("sec-fetch-site"):
-            return site not in ("same-origin", "none")
-        ours = (headers.get("host", ""), urlsplit(self.snapshot.site.base_url).netloc)
-        return "origin" in headers and urlsplit(headers["origin"]).netloc not in ours
+
+def is_foreign(snapshot: Snapshot, asked: Asked) -> bool:
+    """Whether another site had the reader's browser send this form; a mail program's one click tells nothing."""
+    headers = asked.headers
+    if site := headers.get("sec-fetch-site"):
+        return site not in ("same-origin", "none")
+    ours = (headers.get("host", ""), urlsplit(snapshot.site.base_url).netloc)
+    return "origin" in headers and urlsplit(headers["origin"]).netloc not in ours

@@ -30,7 +30,7 @@ from notifier.mailings import Mailing, doubts, mailing
 from notifier.notices import Decision, Facts, Kind, Notice, Verdict
 from notifier.rates import Limits, duration
 from notifier.revisions import Change
-from notifier.stores import Delivery, DeliveryState, Store
+from notifier.stores import Delivery, DeliveryState, Review, Store
 from notifier.subscribers import Subscriber, normalised_address, searchable
 from notifier.talklists import Context
 from notifier.talks import Audience, Seminar, Session
@@ -419,6 +419,12 @@ async def _mailings(store: Store, alive: dict[str, Any] | None, limits: Limits, 
 
 def _said(notice: Notice) -> dict[str, str]:
     return {"session": notice.session_id, "rule": notice.rule}
+
+
+async def reviewed(config: Config, count: int) -> Review:
+    """What became of so many of the latest notices, and how the number of subscribers grew."""
+    async with reading(config) as store:
+        return await store.review(count) if store else Review()
 
 
 async def everyone(config: Config) -> list[Subscriber]:

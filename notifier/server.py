@@ -12,6 +12,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
@@ -37,6 +38,10 @@ BODY_SECONDS = 10.0
 STOP_SECONDS = 3
 
 _FEED = f"/{Purpose.FEED}/"
+DESK = "/desk"
+Desk = Callable[[Snapshot, Asked], Awaitable[Response]]
+
+_HEARD = (*pages.HEARD, *dialogues.HEARD, "cookie")  # no page but the desk's has one, or heeds it
 _CLOSE = (("Connection", "close"),)
 _PROBE = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
@@ -45,9 +50,9 @@ class Server:
     """Answers at the addresses of `listen`: `host:port`, `[::1]:port` or `unix:/path`.
 
     `people` are those who act on their subscriptions; `health` is what was looked at, each with what is wrong with it,
-    or "" where it is well. Sockets that systemd hands over take the place of `listen`. `proxies` may say for whom they
-    ask. `has_open_probes` shows /readyz to others than this machine. `answered` counts its answers by status since it
-    was made.
+    or "" where it is well; `desk` answers for the operator's desk. Sockets that systemd hands over take the place of
+    `listen`. `proxies` may say for whom they ask. `has_open_probes` shows /readyz to others than this machine.
+    `answered` counts its answers by status since it was made.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Server:
         snapshot: Snapshot,
         people: Subscriptions,
         health: Callable[[], Awaitable[Mapping[str, str]]],
+        desk: Desk | None = None,
         *,
         proxies: Proxies = NOBODY,
         has_open_probes: bool = False,
@@ -65,6 +71,7 @@ class Server:
         self._proxies = proxies
         self._people = people
         self._health = health
+        self._desk = desk
         self._listen = listen
         self._has_open_probes = has_open_probes
         self._sockets: list[socket.socket] = []
@@ -142,9 +149,11 @@ class Server:
             return self._page(flaw, request, _CLOSE)
         path, method = request.scope["path"], request.method
         if dialogues.is_dialogue(method, path):
-            return await self._conversed(request)
         if path.startswith(_FEED):
             return await self._feed(path.removeprefix(_FEED).partition("/")[0], request)
+            return await self._acted(request, partial(dialogues.converse, self._people))
+        if self._desk and (path == DESK or path.startswith(f"{DESK}/")):
+            return await self._acted(request, self._desk)
         if path == "/healthz":
             return self._probed(request, {})
         if path == "/readyz" and (self._has_open_probes or _is_local(request)):
@@ -166,8 +175,8 @@ class Server:
             return self._page("unavailable", request)
         return pages.private(self._snapshot, request.method, _query(request), _headers(request), reader.language)
 
-    async def _conversed(self, request: Request) -> Response:
-        """The answer of a page on which readers act."""
+    async def _acted(self, request: Request, answer: Desk) -> Response:
+        """The answer of a page on which people act."""
         body: bytes | None = b""
         if request.method == "POST":
             try:
@@ -178,7 +187,7 @@ class Server:
             return self._page("too-large", request, _CLOSE)
         path, headers = request.scope["path"], _headers(request)
         asked = Asked(request.method, path, _query(request), headers, self._client(request), body)
-        return await dialogues.converse(self._people, self._snapshot, asked)
+        return await answer(self._snapshot, asked)
 
     def _client(self, request: Request) -> Address | None:
         """Who asks; None is somebody on this machine, through a unix socket."""
@@ -224,8 +233,7 @@ def _query(request: Request) -> str:
 
 def _headers(request: Request) -> dict[str, str]:
     """What pages heed, by name in lower case, a repeated one as the list that it stands for (RFC 9110 section 5.3)."""
-    heard = (*pages.HEARD, *dialogues.HEARD)
-    return {name: ", ".join(request.headers.getlist(name)) for name in heard if name in request.headers}
+    return {name: ", ".join(request.headers.getlist(name)) for name in _HEARD if name in request.headers}
 
 
 def _target(request: Request) -> bytes:

@@ -20,7 +20,7 @@ from notifier.intake import Accepted
 from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
 from notifier.returns import Meaning
 from notifier.revisions import Identity
-from notifier.stores import Claim, Consent, DeliveryState, Result, Returned, Store
+from notifier.stores import Claim, Consent, DeliveryState, Result, Returned, Review, Store
 from notifier.stores.sqlite import _SCHEMAS, RESENDS, SqliteStore
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, searchable
 
@@ -604,4 +604,36 @@ async def test_a_store_that_fails_says_so_in_words(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="the store failed: database or disk is full"):
         await store.note({f"fact {n}": "x" * 10_000 for n in range(100)})
     assert await store.fact("max") == "1"
+    await store.close()
+
+
+async def test_a_review_counts_what_became_of_the_latest_notices_and_how_soon(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    ada, bob, carol = await store.claim(3, NOW)
+    await store.intend([ada, bob, carol], NOW)
+    await store.record([Result(ada, DeliveryState.SENT)], NOW + SECOND)
+    await store.record([Result(bob, DeliveryState.SENT)], NOW + 3 * SECOND)
+    await store.record([Result(carol, DeliveryState.FAILED, reply="550 no")], NOW + 4 * SECOND)
+    review = await store.review(5)
+    assert review.tally == {"2021-11-27": {"failed": 1, "sent": 2}}
+    assert [(p.notice.rule, p.sent, p.half, p.all) for p in review.punctuality] == [
+        ("reminder-1d", 2, SECOND, 3 * SECOND)
+    ]
+    assert [(lost.address, lost.reply) for lost in review.lost] == [(CAROL.address, "550 no")]
+
+
+async def test_growth_is_told_by_the_day_and_ends_with_those_who_are_confirmed_now(store: Store) -> None:
+    await store.subscribe([EVE], LONG_AGO + 2 * DAYS)
+    bob = await store.subscriber(BOB.address)
+    assert bob is not None
+    await store.set_state(bob.id, State.UNSUBSCRIBED, LONG_AGO + 4 * DAYS)
+    await store.set_state(bob.id, State.CONFIRMED, LONG_AGO + 4 * DAYS + HOURS)
+    await store.set_state(bob.id, State.UNSUBSCRIBED, LONG_AGO + 5 * DAYS)
+    growth = (await store.review(5)).growth
+    assert growth == [(LONG_AGO + n * DAYS, count) for n, count in ((1, 3), (3, 4), (5, 4), (6, 3))]
+
+
+async def test_a_review_of_an_empty_ledger_is_empty(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "notifier.db")
+    assert await store.review(5) == Review()
     await store.close()

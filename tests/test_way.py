@@ -95,11 +95,9 @@ async def test_a_moved_session_is_told_once_and_feed_page_and_mail_agree(house: 
     assert due_again == ["announcement"] * 3 + ["reminder-1d"] * 3
 
 
-async def test_a_change_for_many_goes_out_when_a_person_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_change_for_many_goes_out_when_a_person_says_so(house: House) -> None:
+    house.more = "approve_above = 2"  # under [notices]
     await house.subscribe(*PEOPLE)
-    careful = house.config()
-    rules = careful.notices.model_copy(update={"approve_above": 2})
-    monkeypatch.setattr(house, "config", lambda: careful.model_copy(update={"notices": rules}))
     await house.start()
     await house.pass_time(DUE)
     await house.arrived(3)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from notifier.pages import feeds
-from notifier.pages.documents import IDENTITY, SAFE, Document, Headers, spoken
+from notifier.pages.documents import IDENTITY, SAFE, SAFE_PAGE, Document, Headers, spoken
 from notifier.pages.snapshots import PROBLEMS, Snapshot
 from notifier.templates import LANGUAGES
 
@@ -96,9 +96,13 @@ def made(
     *,
     language: str = "",
     status: int = 200,
+    about: Headers = SAFE_PAGE,
 ) -> Response:
-    """A page that is rendered now, for one reader alone; its language is chosen likewise. Raises TemplateError."""
-    document = snapshot.press.page(template, _chosen(snapshot, query, headers, language), **values)
+    """A page that is rendered now, for one reader alone; its language is chosen likewise. Raises TemplateError.
+
+    `about` are headers that keep it safe.
+    """
+    document = snapshot.press.page(template, _chosen(snapshot, query, headers, language), headers=about, **values)
     return _whole(document, status, method)
 
 

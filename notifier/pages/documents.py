@@ -26,7 +26,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 HTML = "text/html; charset=utf-8"
 ICALENDAR = "text/calendar; charset=utf-8"
 SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
-_POLICY = (
+POLICY = (
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
@@ -38,12 +38,12 @@ _POLICY = (
 )
 _SAFE_ANYWHERE = (("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),)
 SAFE_PAGE = (
-    ("Content-Security-Policy", "; ".join((*_POLICY, "frame-ancestors 'none'"))),
+    ("Content-Security-Policy", "; ".join((*POLICY, "frame-ancestors 'none'"))),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     *_SAFE_ANYWHERE,
 )
 # What is made to be shown within other people's pages holds links and nothing to be pressed.
-SAFE_EMBEDDED = (("Content-Security-Policy", "; ".join((*_POLICY, "frame-ancestors *"))), *_SAFE_ANYWHERE)
+SAFE_EMBEDDED = (("Content-Security-Policy", "; ".join((*POLICY, "frame-ancestors *"))), *_SAFE_ANYWHERE)
 
 IDENTITY = "identity"  # RFC 9110 section 12.5.3: no content coding at all
 

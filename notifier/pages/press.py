@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from itertools import chain, product
 from types import MappingProxyType
@@ -40,10 +41,13 @@ from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filter
 # A page's language → the CLDR locale of its dates and lists; British times have no AM and PM to misread.
 _LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en_GB"})
 
+_LONG = timedelta(minutes=2)  # from here on tenths of a second tell nothing
+
 _ASSETS = (
     ("style", "css", "text/css; charset=utf-8"),
     ("script", "js", "text/javascript; charset=utf-8"),
     ("icon", "svg", "image/svg+xml"),
+    ("desk", "css", "text/css; charset=utf-8"),
 )
 
 
@@ -79,6 +83,9 @@ def _filters(language: str) -> Filters:
         "city": lambda at: moments.clock(at, at, str(at.tzinfo), language, home=str(at.tzinfo)).city,
         "offset": moments.offset,
         "path": lambda text: quote(text, safe=""),
+        "seconds": lambda span: (
+            dates.format_timedelta(span, locale=locale) if span >= _LONG else f"{span.total_seconds():.1f} s"
+        ),
     }
 
 

@@ -144,6 +144,29 @@ class Progress:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Punctuality:
+    """How soon after a notice was due half of its people had it, and then all who have it; `sent` counts those."""
+
+    notice: Notice
+    sent: int
+    half: timedelta
+    all: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The latest notices in numbers, the newest first; `growth` tells how many were confirmed at the end of each day.
+
+    `tally` has the deliveries of each session by state; `lost` those that failed or came back.
+    """
+
+    tally: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    punctuality: Sequence[Punctuality] = field(default_factory=list)
+    growth: Sequence[tuple[datetime, int]] = field(default_factory=list)
+    lost: Sequence[Delivery] = field(default_factory=list)
+
+
 class Store(Protocol):
     """What every engine offers. Each call is one transaction: it happens whole or not at all, also in a crash."""
 
@@ -309,4 +332,8 @@ class Store(Protocol):
 
     async def summary(self, now: datetime) -> Summary:
         """The ledger in numbers."""
+        ...
+
+    async def review(self, notices: int) -> Review:
+        """What became of so many of the latest notices, and how the number of subscribers grew."""
         ...

@@ -25,7 +25,19 @@ from notifier.intake import Accepted
 from notifier.notices import BESIDE, Decision, Facts, Key, Kind, Notice, Recipients, Settled, Verdict
 from notifier.returns import Meaning
 from notifier.revisions import Identity
-from notifier.stores import APPROVAL, Claim, Consent, Delivery, DeliveryState, Progress, Result, Returned, Summary
+from notifier.stores import (
+    APPROVAL,
+    Claim,
+    Consent,
+    Delivery,
+    DeliveryState,
+    Progress,
+    Punctuality,
+    Result,
+    Returned,
+    Review,
+    Summary,
+)
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, comparable, searchable
 from notifier.talks import Seminar, Session
 
@@ -429,6 +441,9 @@ class SqliteStore:
 
     async def summary(self, now: datetime) -> Summary:
         return await self._run(lambda db: _summary(db, _ms(now)))
+
+    async def review(self, notices: int) -> Review:
+        return await self._run(lambda db: _review(db, notices))
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -927,3 +942,52 @@ def _summary(db: sqlite3.Connection, now: int) -> Summary:
     )
     blocked = _subscribers(db, "WHERE s.state = 'blocked' AND s.reason <> '' ORDER BY s.changed DESC LIMIT 5")
     return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked)
+
+
+_LATEST = """(
+    SELECT * FROM notice WHERE verdict = 'open' AND session_id NOT BETWEEN '@' AND 'A' ORDER BY id DESC LIMIT ?
+)"""
+_TALLY = f"""
+    SELECT n.session_id, d.state, count(*) AS count FROM delivery d JOIN {_LATEST} n ON n.id = d.notice_id
+    GROUP BY n.session_id, d.state ORDER BY max(n.id) DESC, d.state
+"""
+_PUNCTUAL = f"""
+    SELECT n.*, count(*) AS sent, max(d.updated) AS last FROM delivery d JOIN {_LATEST} n ON n.id = d.notice_id
+    WHERE d.state = 'sent' GROUP BY n.id ORDER BY n.id DESC
+"""
+_HALF = "SELECT updated FROM delivery WHERE notice_id = ? AND state = 'sent' ORDER BY updated LIMIT 1 OFFSET ?"
+_STEPS = """
+    SELECT at / 86400000 AS day, sum((state = 'confirmed') - (coalesce(before, '') = 'confirmed')) AS more FROM (
+        SELECT at, state, lag(state) OVER (PARTITION BY subscriber_id ORDER BY at, rowid) AS before FROM consent)
+    GROUP BY day ORDER BY day
+"""
+_LOST = f"""
+    WHERE d.notice_id IN (SELECT id FROM {_LATEST}) AND (r.meaning IS NOT NULL OR d.state IN ('failed', 'expired'))
+    ORDER BY d.updated DESC LIMIT 20
+"""
+
+
+def _review(db: sqlite3.Connection, notices: int) -> Review:
+    tally: dict[str, dict[str, int]] = {}
+    for row in db.execute(_TALLY, (notices,)):
+        tally.setdefault(row["session_id"], {})[row["state"]] = row["count"]
+    punctuality = [_punctuality(db, row) for row in db.execute(_PUNCTUAL, (notices,)).fetchall()]
+    return Review(tally, punctuality, _growth(db), _deliveries(db, _LOST, notices))
+
+
+def _punctuality(db: sqlite3.Connection, row: sqlite3.Row) -> Punctuality:
+    half = db.execute(_HALF, (row["id"], (row["sent"] - 1) // 2)).fetchone()[0]
+    after = (timedelta(milliseconds=max(0, at - row["due"])) for at in (half, row["last"]))
+    return Punctuality(_notice(row), row["sent"], *after)
+
+
+def _growth(db: sqlite3.Connection) -> list[tuple[datetime, int]]:
+    """The number at the end of each day on which it changed, counted back from today's, since some were forgotten."""
+    steps = db.execute(_STEPS).fetchall()
+    total = db.execute("SELECT count(*) FROM subscriber WHERE state = 'confirmed'").fetchone()[0]
+    total -= sum(row["more"] for row in steps)
+    growth = []
+    for row in steps:
+        total += row["more"]
+        growth.append((_instant((row["day"] + 1) * 86400000), total))
+    return growth

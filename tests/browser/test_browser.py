@@ -324,3 +324,39 @@ def test_a_session_is_described_for_search_engines_and_the_browser_lets_it_stand
     alternates = page.locator("link[hreflang]").all()
     assert [link.get_attribute("hreflang") for link in alternates] == ["zh-CN", "en", "x-default"]
     assert all((link.get_attribute("href") or "").startswith(stage.url) for link in alternates)
+
+
+# The operator's desk
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with daemon(tmp_path_factory.mktemp("desk"), settings='[desk]\nkey = "a-key-of-chance-123456"\n') as running:
+        running.run("subscribers", "add", "ada@example.org")
+        yield running
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_desk_is_accessible_and_clean_and_can_be_used(context, desk, language):
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{desk.url}/desk?lang={language}")
+    assert Axe().run(page).violations_count == 0
+    page.fill("input[name=key]", "a-key-of-chance-123456")
+    page.click("button[value=enter]")
+    page.fill("input[name=address]", "ada@example.org")
+    page.click("button[value=explain]")
+    for scheme, width in (("light", 1200), ("dark", 1200), ("dark", 360)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 800})
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{scheme} {width}: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("a[href*='/preview/']").first.click()
+    expect(page.frame_locator("iframe").nth(1).get_by_text("Meeting ID").first).to_be_visible()
+    assert Axe().run(page).violations_count == 0
+    page.goto(f"{desk.url}/desk")
+    page.click("button[value=leave]")
+    expect(page.locator("input[name=key]")).to_be_visible()
+    assert said == []
