@@ -149,9 +149,9 @@ class Server:
             return self._page(flaw, request, _CLOSE)
         path, method = request.scope["path"], request.method
         if dialogues.is_dialogue(method, path):
+            return await self._acted(request, partial(dialogues.converse, self._people))
         if path.startswith(_FEED):
             return await self._feed(path.removeprefix(_FEED).partition("/")[0], request)
-            return await self._acted(request, partial(dialogues.converse, self._people))
         if self._desk and (path == DESK or path.startswith(f"{DESK}/")):
             return await self._acted(request, self._desk)
         if path == "/healthz":
