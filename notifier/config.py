@@ -233,6 +233,7 @@ class ServerSection(_Section):
     )
     base_url: WebAddress = ""
     compress: bool = True
+    loop: Literal["asyncio", "uvloop"] = "asyncio"
     trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], BeforeValidator(_listed)] = ()
 
     @field_validator("base_url")

@@ -1,8 +1,9 @@
 """HTTP/1.1 on one connection: uvicorn's, with the times and limits that it lacks, and with what is ready given at once.
 
 An answer that was given before and would be the same again lies on a `Shelf`. It goes out from within the parser,
-without a task and without ASGI; that takes a third of the time. Whatever is not quite so plain (a body, an answer
-still on its way, a reader who does not read) is uvicorn's and the application's.
+without a task and without ASGI, and where the request is the same to the byte, even without the parser: programs that
+poll a feed send the same bytes for years. Whatever is not quite so plain (a body, an answer still on its way, a reader
+who does not read) is uvicorn's and the application's.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ KEEP_ALIVE_SECONDS = 5
 STALL_SECONDS = 60.0  # like nginx's send_timeout: a phone in a tunnel comes back, a stalled reader does not
 LOOK_SECONDS = 5.0
 SHELF_ANSWERS, SHELF_QUESTION = 1024, 1024  # entries, and bytes of one question
-FIRST_BYTES, CHUNK_BYTES = 64 * 1024, 256 * 1024  # what is copied to go out with the head, and what may lie unread
+FIRST_BYTES, CHUNK_BYTES = 64 * 1024, 96 * 1024  # what goes out with the head; what goes out at once after it
 
 _HEARD = tuple(name.encode() for name in HEARD)
 # Headers that ask for more than a ready answer.
@@ -53,6 +54,18 @@ class Shelf:
 
     def __init__(self) -> None:
         self._ready: dict[Question, Ready] = {}
+        self._seen: dict[bytes, Ready] = {}
+
+    def recall(self, request: bytes) -> Ready | None:
+        """The answer to a whole request that is the same to the byte."""
+        return self._seen.get(request) if len(request) <= SHELF_QUESTION else None
+
+    def remember(self, request: bytes, ready: Ready) -> None:
+        """Keeps the answer for whoever sends the same bytes."""
+        if len(request) <= SHELF_QUESTION:
+            if len(self._seen) >= SHELF_ANSWERS:
+                self._seen.clear()
+            self._seen[request] = ready
 
     def find(self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Ready | None:
         """The answer to this request, when it is one that needs nothing but an answer."""
@@ -122,9 +135,9 @@ class _Connection(HttpToolsProtocol):
         self._is_idle = True
         self._message_size = 0  # of what has come since the last complete message
         self._has_head = True
-        self._ended = 0  # complete messages
+        self._begun = self._ended = 0  # messages
         self._chunk_size = 0
-        self._is_given = False
+        self._given: Ready | None = None
         self._rest = memoryview(b"")  # of a ready answer
         self._unfinished = _Unfinished()
         self._unsent = 0
@@ -134,6 +147,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # pauses once the system takes no more, before anything is copied
         self._moved = self.loop.time()
         self._due = self._moved + REQUEST_SECONDS
         self._look_in(REQUEST_SECONDS)
@@ -148,14 +162,22 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        ready = self._house.shelf.recall(data)
+        if ready and self._begun == self._ended and self._is_free():
+            self._unset_keepalive_if_required()
+            self._is_idle, self._due = True, self.loop.time() + KEEP_ALIVE_SECONDS
+            self._give(ready)
+            return
         if self._is_idle or self._due is None:
             self._is_idle = False
             self._due = self.loop.time() + REQUEST_SECONDS
         self._chunk_size = len(data)
-        ended = self._ended
+        begun, ended = self._begun, self._ended
         super().data_received(data)
         # What stands behind the end of another message is a part of this chunk that nobody counts.
         self._message_size = self._message_size + len(data) if self._ended == ended else 0
+        if self._given and self._begun == self._ended == begun + 1 == ended + 1:
+            self._house.shelf.remember(data, self._given)
         if self._message_size > HEAD_LIMIT and not self._has_head:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._message_size > MESSAGE_LIMIT:
@@ -167,6 +189,7 @@ class _Connection(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._has_head = False
+        self._begun += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._has_head:  # trailers say nothing that is read here
@@ -174,16 +197,15 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._has_head = True
-        ready = self._find()
-        self._is_given = ready is not None
-        if ready:
-            self._give(ready)
+        self._given = self._find()
+        if self._given:
+            self._give(self._given)
         else:
             self._pass_on()
 
     def on_message_complete(self) -> None:
         self._ended += 1
-        if self._is_given:
+        if self._given:
             self._is_idle, self._due = True, self.loop.time() + KEEP_ALIVE_SECONDS
         else:
             self._due = None
@@ -213,18 +235,20 @@ class _Connection(HttpToolsProtocol):
     # --- what is ready ---
 
     def _find(self) -> Ready | None:
-        """What can be given now, if nothing else is on its way and the head is a small one that came in one piece."""
+        """What can be given now, if the head is not too large and nothing else is on its way."""
         is_plain = (
-            self._chunk_size <= HEAD_LIMIT
-            and self._message_size == 0
+            self._message_size + self._chunk_size <= HEAD_LIMIT
             and len(self.headers) <= HEADERS_LIMIT
-            and not self.flow.write_paused
-            and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
-            and not self.transport.is_closing()
+            and self._is_free()
         )
         return self._house.shelf.find(self.parser.get_method(), self.url, self.headers) if is_plain else None
+
+    def _is_free(self) -> bool:
+        """Whether an answer would stand behind no other one that is still on its way."""
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        return not (is_answering or self.flow.write_paused or self.transport.is_closing())
 
     def _give(self, ready: Ready) -> None:
         self._house.answered[ready.status] += 1
@@ -245,6 +269,7 @@ class _Connection(HttpToolsProtocol):
                 self._unfinished.response_complete = True
                 if not self._unfinished.keep_alive:
                     self.transport.close()
+                self._due = None  # from here on uvicorn's own time for the next request counts
                 self.on_response_complete()
 
     def _push(self) -> None:
@@ -263,7 +288,7 @@ class _Connection(HttpToolsProtocol):
         unsent = self.transport.get_write_buffer_size() + len(self._rest)
         if unsent != self._unsent:
             self._unsent, self._moved = unsent, now
-        is_late = self._due is not None and now >= self._due and not unsent and not self.flow.read_paused
+        is_late = self._due is not None and now >= self._due and not unsent
         if is_late or (unsent and now - self._moved >= STALL_SECONDS):
             self.transport.abort()
             return

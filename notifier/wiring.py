@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import getaddresses
@@ -18,12 +18,14 @@ from zoneinfo import ZoneInfo
 from notifier import config as settings
 from notifier import files, talklists
 from notifier.config import Config, RelaySection
-from notifier.errors import TemplateError
+from notifier.errors import ConfigError, Problem, TemplateError
 from notifier.rates import NO_LIMITS, Limits
 from notifier.subscribers import Subscriber
 from notifier.tokens import Keyring, SignedLinks
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from notifier import letters, messages, pages
     from notifier.dispatch import Patience, Sign
     from notifier.dkim import Signer
@@ -46,6 +48,18 @@ def config(path: Path) -> Config:
         environment=os.environ,
         read_secret=lambda secret: secret.read_text(encoding="utf-8"),
     )
+
+
+def loop_factory(config: Config) -> Callable[[], AbstractEventLoop] | None:
+    """What makes the event loop that the settings name; None for Python's own. Raises ConfigError without uvloop."""
+    if config.server.loop == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError as error:
+        advice = 'pip install "seminar-notifier[speed]", or write loop = "asyncio"'
+        raise ConfigError(Problem('[server] loop is "uvloop", which is not installed', advice)) from error
+    return uvloop.new_event_loop
 
 
 def domain(config: Config) -> str:

@@ -130,7 +130,7 @@ format = "tmol"
 [server]
 listen = "8000"
 base_url = 3
-cookies = ["proxy"]
+lop = "uvloop"
 [smtp]
 pasword = "{SECRET}"
 port = 99999
@@ -157,7 +157,7 @@ passcode = ["friends"]
         'config.toml:3:1: "tmol" is no form of talk list; did you mean "toml"?',
         'config.toml:5:1: "8000" is no address to listen at; write "host:port", "[::1]:port" or "unix:/path"',
         "config.toml:6:1: base_url is 3, expected text; write it in quotes",
-        'config.toml:7:1: unknown key "cookies" in [server]; known here: base_url, compress, listen, trusted_proxies',
+        'config.toml:7:1: unknown key "lop" in [server]; did you mean "loop"?',
         'config.toml:9:1: unknown key "pasword" in [smtp]; did you mean "password"?',
         "config.toml:10:1: port is 99999, expected at most 65535; write a number of at most 65535",
         "config.toml:11:1: tls is \"startls\", expected 'starttls', 'implicit' or 'none'; did you mean \"starttls\"?",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 import re
 import socket
 import struct
 from contextlib import suppress
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -110,6 +112,17 @@ async def test_a_head_without_end_is_refused_where_it_is_too_long(running, begun
     assert re.findall(rb"HTTP/1.1 (\d+)", answered)[-1] == b"431"
     assert b"connection: close" in answered
     writer.close()
+
+
+async def test_a_head_that_is_too_long_is_refused_also_in_pieces_and_where_the_answer_is_ready(running):
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+        writer.write(b"GET /robots.txt HTTP/1.1\r\nHost: x\r\nX: " + b"x" * (connections.HEAD_LIMIT - 50))
+        await asyncio.sleep(0.05)
+        writer.write(b"x" * 50 + b"\r\nConnection: keep-alive\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+        await exchange(running, asking(b"/robots.txt") * 2 + LAST)
 
 
 async def test_more_headers_than_any_program_sends_are_refused(running):
@@ -280,6 +293,12 @@ def undated(answered: bytes) -> bytes:
     return re.sub(rb"date: [^\r]+", b"date: now", answered)
 
 
+async def one_answer(reader: asyncio.StreamReader) -> bytes:
+    """The next answer of a connection that stays."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head + await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
+
+
 @pytest.fixture
 def asked(running, monkeypatch):
     """The paths for which the application was asked."""
@@ -305,6 +324,64 @@ async def test_what_was_asked_before_is_given_at_once_and_is_the_same(running, a
         assert asked[-3:] == [path, b"/healthz", b"/healthz"]
 
 
+async def test_the_same_bytes_need_no_parser(running, monkeypatch):
+    request = asking(b"/robots.txt", b"User-Agent: A program that polls")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+    parsed = []
+    find = connections._Connection._find
+    monkeypatch.setattr(connections._Connection, "_find", lambda one: parsed.append(one.url) or find(one))
+    for _ in range(5):
+        writer.write(request)
+        assert undated(await one_answer(reader)).startswith(b"HTTP/1.1 200 OK\r\ndate: now\r\n")
+    assert parsed == [b"/robots.txt"] * 2  # the application's answer, the parser's, and then three without
+    writer.close()
+
+
+async def test_however_a_stream_of_requests_is_cut_the_answers_are_the_same(running):
+    feed, robots = asking(b"/calendar.ics"), asking(b"/robots.txt")
+    posted = asking(b"/unsubscribe/x", b"Content-Length: 9", method=b"POST") + b"action=no"
+    stream = feed + robots + posted + robots + robots + asking(b"/nothing") + robots + feed + LAST
+    whole = undated(await exchange(running, stream))
+    assert re.findall(rb"HTTP/1.1 (\d+)", whole) == [b"200", b"200", b"404", b"200", b"200", b"404", *[b"200"] * 3]
+    chance = random.Random(20211127)
+    starts = [at.start() for at in re.finditer(b"GET|POST", stream)][1:]
+    for _ in range(30):
+        cuts = sorted({*chance.sample(starts, 3), *(chance.randrange(len(stream)) for _ in range(3))})
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+        for begin, end in pairwise([0, *cuts, len(stream)]):
+            writer.write(stream[begin:end])
+            await asyncio.sleep(0.002)  # so that the piece is read alone
+        assert undated(await asyncio.wait_for(reader.read(), 10)) == whole, cuts
+        writer.close()
+
+
+async def test_a_body_is_never_taken_for_a_request(running):
+    known = asking(b"/calendar.ics")
+    await exchange(running, known * 2 + LAST)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+    writer.write(known)  # seen before, and remembered to the byte
+    await reader.readuntil(b"END:VCALENDAR\r\n")
+    writer.write(asking(b"/nothing", b"Content-Length: %d" % len(known), method=b"PUT"))
+    await asyncio.sleep(0.05)
+    writer.write(known)
+    await asyncio.sleep(0.05)
+    writer.write(LAST)
+    answered = await asyncio.wait_for(reader.read(), 10)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"404", b"200"]
+    assert b"VCALENDAR" not in answered
+    writer.close()
+
+
+async def test_the_time_for_the_next_request_ends_with_it_whoever_answers(running):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+    for path in (b"/robots.txt", b"/robots.txt", b"/robots.txt", b"/healthz", b"/robots.txt"):
+        writer.write(asking(path))
+        await one_answer(reader)
+        (connection,) = running._uvicorn.server_state.connections
+    assert connection.timeout_keep_alive_task is None
+    writer.close()
+
+
 async def test_a_pipeline_of_ready_and_other_answers_stays_in_order(running):
     steps = [(b"/robots.txt", b"200"), (b"/nothing", b"404"), (b"/calendar.ics", b"200"), (b"/readyz", b"200")] * 5
     sent = b"".join(asking(path) for path, _ in steps) + LAST
@@ -325,6 +402,7 @@ async def test_a_new_snapshot_is_given_at_once(running):
     ("request_head", "status"),
     [
         (b"GET /robots.txt HTTP/1.0\r\n\r\n", b"200"),
+        (b"GET /robots.txt HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", b"200"),
         (asking(b"/robots.txt", b"Connection: close"), b"200"),
         (asking(b"/robots.txt", b"Content-Length: 0"), b"200"),
         (asking(b"/robots.txt", b"Expect: 100-continue", b"Content-Length: 0"), b"200"),
@@ -335,7 +413,8 @@ async def test_a_new_snapshot_is_given_at_once(running):
     ],
 )
 async def test_whoever_asks_for_more_than_a_ready_answer_is_passed_on(running, asked, request_head, status):
-    await exchange(running, asking(b"/robots.txt") * 2 + LAST)
+    for coding in (b"br", b"gzip", b""):
+        await exchange(running, asking(b"/robots.txt", *([b"Accept-Encoding: " + coding] if coding else [])) + LAST)
     del asked[:]
     answered = await exchange(running, request_head + LAST)
     assert asked[0] == b"/robots.txt"
@@ -398,7 +477,7 @@ async def test_a_reader_who_comes_back_gets_everything_in_order(large):
     reader, writer = await lazy(large, asking(b"/talks.json") * 4, asking(b"/robots.txt"), LAST)
     (connection,) = large._uvicorn.server_state.connections
     assert len(connection._rest) > 0
-    assert connection.transport.get_write_buffer_size() <= connections.CHUNK_BYTES + connections.FIRST_BYTES
+    assert connection.transport.get_write_buffer_size() <= connections.CHUNK_BYTES
     answered = await asyncio.wait_for(reader.read(), 30)
     whole = LARGE.documents["/talks.json"].body
     assert answered.count(whole) == 4
@@ -416,15 +495,19 @@ async def test_a_reader_who_does_not_come_back_is_given_up(large, monkeypatch):
         writer.close()
 
 
-async def test_stopping_lets_a_reader_finish_and_answers_nothing_more(desk):
+async def test_stopping_lets_a_reader_finish_and_answers_nothing_more(desk, monkeypatch):
+    monkeypatch.setattr(connections, "KEEP_ALIVE_SECONDS", 60)
     running = Server(["127.0.0.1:0"], LARGE, desk, desk.health)
     await running.start()
+    running._uvicorn.config.timeout_graceful_shutdown = running._uvicorn.config.timeout_keep_alive = 60
+    running._sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     await exchange(running, asking(b"/talks.json") + LAST)
     reader, writer = await lazy(running, asking(b"/talks.json"))
+    assert [len(one._rest) > 0 for one in running._uvicorn.server_state.connections] == [True]
     stopping = asyncio.create_task(running.stop())
     await asyncio.sleep(0.05)
     assert (await asyncio.wait_for(reader.read(), 10)).endswith(LARGE.documents["/talks.json"].body)
-    await stopping
+    await asyncio.wait_for(stopping, 10)
     writer.close()
 
 

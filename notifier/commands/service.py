@@ -19,14 +19,15 @@ log = logging.getLogger(__name__)
 @click.pass_context
 def run(ctx: click.Context) -> None:
     """Run the daemon until SIGTERM or Ctrl-C; SIGHUP reloads the talk list and the templates."""
-    from notifier import logs
+    from notifier import logs, wiring
     from notifier.daemon import Daemon
 
     config = config_of(ctx)
     logs.set_up(config.log.level, config.log.format)
     for warning in config.warnings:
         log.warning("%s", warning)
-    asyncio.run(_live(Daemon(config)))
+    with asyncio.Runner(loop_factory=wiring.loop_factory(config)) as runner:
+        runner.run(_live(Daemon(config)))
 
 
 async def _live(daemon: Any) -> None:
