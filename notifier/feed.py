@@ -33,6 +33,7 @@ from icalendar import (
 )
 from icalendar.timezone import is_utc
 
+from notifier.errors import Problem
 from notifier.mathtext import plain_math
 from notifier.talks import Link, Seminar, Session, Talk, grouped
 
@@ -44,6 +45,8 @@ REFRESH = timedelta(hours=4)
 CANCELLED_FOR = timedelta(days=14)  # long enough for every calendar to learn of it, short enough to be no clutter
 CANCELLED = "[已取消 Cancelled]"
 COLOR = "teal"
+# What Google was seen to take in of a feed, and the part of it from which on one should know.
+MOST_EVENTS, LARGEST_FEED, NEAR = 1000, 1_000_000, 0.8
 
 _END = b"END:VCALENDAR\r\n"
 _END_EVENT = b"END:VEVENT\r\n"
@@ -126,6 +129,29 @@ def render(
     name = seminar.name_in(language)
     events = [_with_alarms(_event(s, name, base, language), s, name, language, options, today) for s in sessions]
     return _joined(calendar, seminar, sessions, events)
+
+
+def size_warnings(seminar: Seminar, *, now: datetime, base_url: str) -> tuple[Problem, ...]:
+    """What to know where the feed nears what Google takes in of one, with the figures of smaller forms of it."""
+    events, octets = _size(seminar, now, base_url, USUAL)
+    if events < NEAR * MOST_EVENTS and octets < NEAR * LARGEST_FEED:
+        return ()
+    limits = _figures(MOST_EVENTS, LARGEST_FEED)
+    told = f"the feed has {_figures(events, octets)}; Google passes over what is beyond {limits}"
+    smaller = []
+    for query, past in (("past=90d", timedelta(days=90)), ("past=none", timedelta(0))):
+        smaller.append(f"?{query} ({_figures(*_size(seminar, now, base_url, Options(past=past)))})")
+    advice = f"give readers there {base_url}/{quote(seminar.id)}.ics{' or '.join(smaller)}, or shorten abstracts"
+    return (Problem(told, advice),)
+
+
+def _size(seminar: Seminar, now: datetime, base_url: str, options: Options) -> tuple[int, int]:
+    data = render(seminar, now=now, base_url=base_url, options=options)
+    return data.count(b"\r\nBEGIN:VEVENT\r\n"), len(data)
+
+
+def _figures(events: int, octets: int) -> str:
+    return f"{events:,} events and {octets / 1e6:.1f} MB"
 
 
 def single(

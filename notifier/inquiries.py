@@ -164,10 +164,11 @@ def snapshot(config: Config, seminar: Seminar, now: datetime) -> Snapshot:
     return pages.build(seminar, wiring.page_templates(config), wiring.page_site(config), now=now)
 
 
-async def list_warnings(config: Config) -> tuple[Problem, ...]:
-    """What is doubtful in the talk list. Raises NotifierError with all that is wrong with it."""
+async def list_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
+    """What is doubtful in the talk list and its feed. Raises NotifierError with all that is wrong with the list."""
     intaken, _ = await taken(config)
-    return intaken.warnings
+    public = talks.shown(Audience.PUBLIC, intaken.accepted.seminar, config.visibility.levels)
+    return *intaken.warnings, *feed.size_warnings(public, now=now, base_url=config.server.base_url)
 
 
 # --- notices ---------------------------------------------------------------------------------------------------------

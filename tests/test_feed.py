@@ -327,6 +327,24 @@ def test_the_usual_feed_holds_the_last_hundred_sessions_however_old():
     assert [str(event["UID"]) for event in events] == [*(f"s{n}@x" for n in range(100, 0, -1)), "next@x"]
 
 
+def test_a_feed_near_what_google_takes_in_is_told_of_with_figures_and_advice():
+    def told(count: int, abstract: str, days: int = -1) -> list[str]:
+        talk = Talk("T", abstract=abstract)
+        many = (session(START + n * days * DAYS, id=f"s{n}", uid=f"s{n}@x", talks=(talk,)) for n in range(count))
+        return [str(p) for p in feed.size_warnings(seminar(*many), now=START, base_url=SITE)]
+
+    assert told(300, "a" * 1000) == []
+    (large,) = told(300, "a" * 4000)
+    assert large == (
+        "the feed has 300 events and 1.5 MB; Google passes over what is beyond 1,000 events and 1.0 MB; give readers"
+        f" there {SITE}/jsml.ics?past=90d (91 events and 0.5 MB) or ?past=none (1 events and 0.0 MB),"
+        " or shorten abstracts"
+    )
+    assert told(100, "a" * 4000) == []
+    assert told(900, "") == []
+    assert told(900, "", days=1)[0].startswith("the feed has 900 events and 0.8 MB; ")
+
+
 def test_a_session_that_is_on_now_is_in_every_feed():
     assert uids(session(), now=START + HOURS, options=Options(past=timedelta(0))) == ["2021-11-27@seminar.example.org"]
 

@@ -66,13 +66,19 @@ def check(ctx: click.Context, as_json: bool) -> None:
     try:
         config = config_of(ctx)
         warnings += config.warnings
-        for look in (inquiries.list_warnings, inquiries.template_warnings, inquiries.secret_warnings):
+        now = current_time()
+        looks = (
+            inquiries.list_warnings(config, now),
+            inquiries.template_warnings(config),
+            inquiries.secret_warnings(config),
+        )
+        for look in looks:
             try:
-                warnings += asyncio.run(look(config))
+                warnings += asyncio.run(look)
             except NotifierError as error:
                 errors += error.problems
         if not errors:
-            warnings += asyncio.run(inquiries.rate_warnings(config, current_time()))
+            warnings += asyncio.run(inquiries.rate_warnings(config, now))
     except ConfigError as error:
         errors += error.problems
     if as_json:
