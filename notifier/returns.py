@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
@@ -89,7 +89,8 @@ class _Mail:
         if _DAEMON.search(" ".join(_headers(self.message, "From"))):
             return True
         # A person may answer a bounce, subject and all; but only servers send from nowhere.
-        is_from_nowhere = "<>" in (path.strip() for path in _headers(self.message, "Return-Path"))
+        paths = [path.strip() for path in _headers(self.message, "Return-Path")]
+        is_from_nowhere = any(path == "<>" or _DAEMON.search(path) for path in paths)
         return is_from_nowhere and bool(_BOUNCE_SUBJECT.search(self.subject))
 
     def text(self) -> str:
@@ -120,7 +121,9 @@ class _Mail:
 
 
 _ENCLOSING = ("message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers")
-_DAEMON = re.compile(r"mailer-daemon|postmaster|mail[ ._-]?deliver|mail[ ._-]?daemon|microsoftexchange", re.IGNORECASE)
+_DAEMON = re.compile(
+    r"mailer-daemon|postmaster|mail[ ._-]?deliver|\bm(ail)?[ ._-]?daemon|microsoftexchange", re.IGNORECASE
+)
 _BOUNCE_SUBJECT = re.compile(
     r"undeliver|delivery (status|failure|has failed|incomplete|delayed)|returned mail|failure notice|mail failure"
     r"|(could not|not be|cannot be) delivered|退信|退回|投递失败|无法投递|systems? bounce",
@@ -161,22 +164,29 @@ def _complaint(mail: _Mail) -> Reading:
 
 
 def _report(mail: _Mail) -> Reading:
-    """RFC 3464: the worst that it says of any recipient."""
-    worst = Reading(Meaning.AUTOMATIC)
+    """RFC 3464: the worst that it says of any recipient; where it says nothing that can be read, what its text says."""
+    worst = Reading(Meaning.OTHER)
     found = mail.marks(mail.text())
     for block in mail.status_blocks():
-        action = "".join(_headers(block, "Action")[:1]).split("(")[0].strip().lower()
-        if action in {"failed", "delayed"}:
-            reading = _of_recipient(block, found, is_final=action == "failed")
-            worst = max(worst, reading, key=lambda reading: _GRAVITY[reading.meaning])
-    return Reading(worst.meaning, found, worst.said, worst.recipients)
+        reading = _of_recipient(block)
+        worst = max(worst, reading, key=lambda reading: _GRAVITY[reading.meaning])
+    if worst.meaning is Meaning.OTHER:
+        return _told(mail)
+    return replace(worst, marks=found)
 
 
-_GRAVITY = {Meaning.AUTOMATIC: 0, Meaning.DELAYED: 1, Meaning.SOFT: 2, Meaning.HARD: 3}
+_GRAVITY = {Meaning.OTHER: 0, Meaning.AUTOMATIC: 1, Meaning.DELAYED: 2, Meaning.SOFT: 3, Meaning.HARD: 4}
+_ENDS = {"2": Meaning.AUTOMATIC, "4": Meaning.DELAYED, "5": None}  # None: as grave as code and words say
+_ACTIONS = {"delayed": "4", "delivered": "2", "relayed": "2", "expanded": "2"}
 
 
-def _of_recipient(block: Message, found: tuple[str, ...], *, is_final: bool) -> Reading:
+def _of_recipient(block: Message) -> Reading:
+    """What a block says; OTHER where it says neither what was done nor how it ended."""
+    action = "".join(_headers(block, "Action")[:1]).split("(")[0].strip().lower()
     status = "".join(_headers(block, "Status")[:1])
+    kind = "5" if action == "failed" else _ACTIONS.get(action, status.strip()[:1])
+    if kind not in _ENDS:
+        return Reading(Meaning.OTHER)
     diagnostic = "".join(_headers(block, "Diagnostic-Code")[:1])
     said = legible(re.sub(r"^\s*[\w-]+\s*;\s*", "", diagnostic))
     named = _headers(block, "Original-Recipient", "Final-Recipient")
@@ -185,8 +195,7 @@ def _of_recipient(block: Message, found: tuple[str, ...], *, is_final: bool) -> 
     if code.endswith((".0.0", ".5.0")):  # what servers write that know no better
         code = enhanced_code(said) or code
     told = (said if code in said else f"{code} {said}".strip())[:200]
-    meaning = _meaning(code, said) if is_final else Meaning.DELAYED
-    return Reading(meaning, found, told, recipients)
+    return Reading(_ENDS[kind] or _meaning(code, said), (), told, recipients)
 
 
 def _meaning(code: str, said: str) -> Meaning:
@@ -206,6 +215,7 @@ _DEAD_WORDS = re.compile(
     r"user (name )?(is )?(unknown|not found|not exist|doesn't exist)|unknown (user|local part|recipient|address)"
     r"|no such (user|mailbox|recipient|address|person)|(user|recipient|mailbox|account|address) does(n't| not) exist"
     r"|(mailbox|recipient|address|user) (was )?not found|invalid (recipient|mailbox)|no mailbox here by that name"
+    r"|user does(n't| not) have an? \S{1,60} account"
     r"|(用户|收件人|邮箱|帐号|账号|地址)[^。，,;；\n]{0,80}?(不存在|未开通)|不存在该(用户|收件人)|查无此(用户|人)|域名不存在",
     re.IGNORECASE,
 )

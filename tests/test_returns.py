@@ -22,6 +22,7 @@ MARK = marks.mark("a key for tests", ("2021-11-27", "reminder-1d", 0), 7)
         (returned.exim_unknown_user, Meaning.HARD, "host mx.example.org [192.0.2.5]: 550 5.1.1 No such user here"),
         (returned.qmail_no_mailbox, Meaning.HARD, "Sorry, no mailbox here by that name. (#5.1.1)"),
         (returned.netease_user_not_found, Meaning.HARD, "5.0.0 SMTP error, RCPT TO: 550 User not found"),
+        (returned.coremail_text, Meaning.HARD, "英文说明:550 User not found"),
         (returned.tencent_text, Meaning.HARD, "退信原因： 该用户不存在"),
         (returned.raw_gbk_subject, Meaning.HARD, "邮件地址 bob@example.org 不存在，无法投递。"),
         (returned.postfix_full, Meaning.SOFT, "552 5.2.2 Mailbox full"),
@@ -76,6 +77,47 @@ def test_only_a_mailbox_that_does_not_exist_is_dead(said: str, meaning: Meaning)
 @pytest.mark.parametrize("said", ["收件人空间不足", "邮件内容被拒绝", "550 Connection frequency limited"])
 def test_a_page_of_tencent_that_says_another_reason_is_soft(said: str) -> None:
     assert returns.read(returned.tencent_text(MARK, TO, said)).meaning is Meaning.SOFT
+
+
+@pytest.mark.parametrize("said", ["rejected by system", "Can not connect to example.org:192.0.2.5", "550 5.7.1 no"])
+def test_a_text_of_netease_that_says_another_reason_is_soft(said: str) -> None:
+    assert returns.read(returned.coremail_text(MARK, TO, said)).meaning is Meaning.SOFT
+
+
+@pytest.mark.parametrize(
+    ("fields", "meaning"),
+    [
+        (b"Action: error\nStatus: 5.1.1\n", Meaning.HARD),
+        (b"Status: 5.2.2\n", Meaning.SOFT),
+        (b"Status: 4.4.1\n", Meaning.DELAYED),
+        (b"Action: relayed\nStatus: 5.1.1\n", Meaning.AUTOMATIC),
+        (b"Action: failed (permanent)\n", Meaning.SOFT),
+        (b"Action: expanded\n", Meaning.AUTOMATIC),
+    ],
+)
+def test_a_report_that_leaves_fields_out_is_read_by_those_that_are_there(fields: bytes, meaning: Meaning) -> None:
+    mail = returned.postfix_full(MARK, TO)
+    head, _, tail = mail.partition(b"Action: failed\nStatus: 5.2.2\nDiagnostic-Code: smtp; 552 5.2.2 Mailbox full\n")
+    assert tail
+    reading = returns.read(head + fields + tail)
+    assert (reading.meaning, reading.marks) == (meaning, (MARK,))
+
+
+def test_a_report_without_fields_is_read_by_its_text() -> None:
+    mail = returned.postfix_unknown_user(MARK, TO, text=f"<{TO}>: host mx said: 550 5.1.1 User unknown")
+    head, _, tail = mail.partition(b"Action: failed")
+    empty = head + b"\n" + tail[tail.index(b"--B") :]
+    reading = returns.read(empty)
+    assert (reading.meaning, reading.marks) == (Meaning.HARD, (MARK,))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"From: MDaemon@receive.example.com\n", b"Return-Path: <MAILER-DAEMON@sb7.example.com>\nFrom: imss@example.com\n"],
+)
+def test_servers_are_known_by_their_names(head: bytes) -> None:
+    mail = head + b"Subject: Mail could not be delivered\n\n550 5.1.1 <bob@example.org>: user unknown\n"
+    assert returns.read(mail).meaning is Meaning.HARD
 
 
 def test_a_dead_address_behind_a_forward_does_not_kill_the_subscribers_own() -> None:
