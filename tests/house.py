@@ -74,6 +74,7 @@ class House:
         self.folder = folder
         self.mail = mail
         self.now = DUE - timedelta(minutes=5)
+        self.sender = "Seminar <seminar@example.org>"
         self.more = ""  # settings
         self.daemon: Daemon | None = None
         self.life: asyncio.Task[None] | None = None
@@ -89,7 +90,7 @@ class House:
         base_url = "https://seminar.example.org"
         [mail]
         transport = "smtp"
-        sender = "Seminar <seminar@example.org>"
+        sender = "{self.sender}"
         organisers = ["organiser@example.org"]
         [smtp]
         host = "127.0.0.1"

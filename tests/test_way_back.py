@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from email import message_from_bytes
 
 import pytest
@@ -12,6 +13,7 @@ import returned
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from house import DUE, PEOPLE, House
 from imapserver import ImapServer, needs_dovecot
+from postfixserver import PostfixServer, needs_postfix
 from test_dkim import pem, verified
 
 from notifier.dkim import Signer
@@ -156,3 +158,29 @@ async def test_mail_is_signed_with_the_keys_of_the_settings(house: House) -> Non
     await house.arrived(3)
     for letter in house.mail.messages:
         assert verified(letter.body, *signers) == [True, True]
+
+
+@needs_postfix
+@pytest.mark.parametrize("address", ["bounce@seminar.test", ""], ids=["by the envelope", "by the report"])
+async def test_postfix_says_that_a_mailbox_is_unknown_and_its_owner_gets_no_more(house: House, address: str) -> None:
+    comes_back_to = address or "seminar@seminar.test"
+    with PostfixServer("ada@readers.test", comes_back_to) as postfix:
+        house.mail.port = postfix.port
+        house.more = f"""
+        [bounces]
+        address = "{address}"
+        maildir = "{postfix.maildir(comes_back_to)}"
+        """
+        house.sender = "Seminar <seminar@seminar.test>"
+        await house.subscribe(
+            replace(PEOPLE[0], address="ada@readers.test"), replace(PEOPLE[1], address="gone@readers.test")
+        )
+        await house.start()
+        house.now = DUE
+        (arrived,) = await asyncio.to_thread(postfix.delivered, "ada@readers.test", 1)
+        assert str(arrived["Message-ID"]).startswith("<2021-11-27.reminder-1d.0.")
+        (report,) = await asyncio.to_thread(postfix.delivered, comes_back_to, 1)
+        assert report.get_content_type() == "multipart/report"
+        gone = 'blocked there is no such mailbox: 5.1.1 unknown user: "gone@readers.test"'
+        await come_to(house, {"Ada": "confirmed", "Bob": gone})
+        await house.stop()
