@@ -290,8 +290,7 @@ class Dispatcher:
                 outbox.stock.append((claim, message))
                 outbox.wake.set()  # its sender may have found nothing a moment ago
             else:
-                reply = "it was withdrawn in the last moment"
-                self._note(Result(claim, DeliveryState.CANCELLED, reply=reply, counts=False))
+                self._note(self._withdrawn(claim))
         await self._keep_paces()
 
     async def _signed(self, drafts: list[tuple[_Outbox, Claim, Message]]) -> list[tuple[_Outbox, Claim, Message]]:
@@ -301,6 +300,11 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         bodies = await asyncio.gather(*(loop.run_in_executor(self._signing, sign, m.body) for _, _, m in drafts))
         return [(o, claim, replace(m, body=body)) for (o, claim, m), body in zip(drafts, bodies, strict=True)]
+
+    def _withdrawn(self, claim: Claim) -> Result:
+        if claim.notice.deadline <= self._now():
+            return Result(claim, DeliveryState.EXPIRED, reply="its deadline passed", counts=False)
+        return Result(claim, DeliveryState.CANCELLED, reply="it was withdrawn in the last moment", counts=False)
 
     def _wanted(self) -> list[int]:
         """How many more messages each outbox may have in flight, as far as its lane has room for them."""

@@ -477,6 +477,7 @@ async def test_no_minute_sees_more_messages_than_it_may_over_restarts_too(tmp_pa
     taken: dict[datetime, int] = {}
     for n in range(60):
         if n % 7 == 0:
+            await room.dispatcher.stop()
             spent = await store.fact("spent smtp")
             await room.use(Lane(room.post, 2, limits=Limits(per_minute=12, per_hour=25), spent=spent))
         room.dispatcher.wake()

@@ -396,6 +396,42 @@ async def test_the_ledger_and_the_words_of_explain_agree_on_who_gets_a_notice(
     await store.close()
 
 
+async def test_who_leaves_while_a_mail_is_in_flight_gets_no_second_try_of_it(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.intend([ada], NOW)
+    await store.set_state(ada.subscriber.id, State.UNSUBSCRIBED, NOW)
+    await store.expire(NOW)
+    await store.record([Result(ada, DeliveryState.DEFERRED, NOW + SECOND)], NOW)
+    await store.expire(NOW)
+    assert (await states(store))["ada"] == ["cancelled"]
+
+
+async def test_a_claim_and_a_tick_look_at_no_more_rows_than_they_touch(tmp_path: Path) -> None:
+    """What a statement steps through is counted by SQLite itself, so that no clock is needed."""
+    short, long = [await steps_for(tmp_path / f"{count}.db", count) for count in (1_000, 8_000)]
+    assert long <= short * 1.5
+
+
+async def steps_for(path: Path, count: int) -> int:
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    store = await SqliteStore.open(path)
+    await store.subscribe([Subscriber(f"p{n}@example.org") for n in range(count)], LONG_AGO)
+    await store.settle([opening()], session(), NOW)
+    await store.expire(NOW)
+    store._connection.set_progress_handler(step, 100)
+    claims = await store.claim(100, NOW)
+    await store.intend(claims[:50], NOW, [Result(claim, DeliveryState.SENT) for claim in claims[50:]])
+    await store.expire(NOW)
+    await store.close()
+    return steps
+
+
 async def test_a_store_of_the_first_version_is_taken_over_whole(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with sqlite3.connect(path) as db:

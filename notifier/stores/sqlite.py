@@ -110,8 +110,16 @@ CREATE TABLE returned (
 CREATE INDEX returned_of_subscriber ON returned (subscriber_id, at);
 """
 _REQUESTS = "CREATE INDEX notice_of_subscriptions ON notice (at) WHERE session_id BETWEEN '@' AND 'A';"
+_OPEN_STATES = "state IN ('queued', 'claimed', 'deferred', 'ambiguous')"
+# By these neither a claim nor a tick grows with the length of a list or with the years behind it.
+_OWED = f"""
+DROP INDEX delivery_waiting;
+CREATE INDEX delivery_owed ON delivery (notice_id, not_before) WHERE {_OPEN_STATES};
+CREATE INDEX notice_by_deadline ON notice (deadline);
+CREATE INDEX subscriber_unconfirmed ON subscriber (changed) WHERE state = 'unconfirmed';
+"""
 # Each makes of a store of the version before it one of its own.
-_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS)
+_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED)
 SCHEMA_VERSION = len(_SCHEMAS)
 
 _RECIPIENTS = """
@@ -136,10 +144,11 @@ _RECIPIENTS = """
 _IS_ADDRESSED = (
     "CASE n.kind WHEN 'confirmation' THEN s.state IN ('unconfirmed', 'unsubscribed') ELSE s.state = 'confirmed' END"
 )
+_SUBSCRIBER = "s.*, (SELECT group_concat(seconds) FROM lead WHERE subscriber_id = s.id) AS leads"
 _NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is old enough to be due
 RESENDS = 3  # of a mail whose fate is unknown: each may be a copy too many, and all may be one too few
 # An ambiguous row without a time waits for nothing: it was resent often enough, or the operator chose to hold it.
-_UNSENT = "state IN ('queued', 'claimed', 'deferred') OR (state = 'ambiguous' AND not_before IS NOT NULL)"
+_UNSENT = f"{_OPEN_STATES} AND (state <> 'ambiguous' OR not_before IS NOT NULL)"
 
 _INTEND = f"""
     UPDATE delivery SET state = 'in-flight', updated = ?
@@ -153,6 +162,17 @@ _RECORD = """
     UPDATE delivery SET state = ?, attempts = attempts + ?, resends = resends - ?, not_before = ?, code = ?,
         reply = coalesce(?, reply), updated = ?
     WHERE notice_id = ? AND subscriber_id = ? AND state IN ('claimed', 'in-flight')
+"""
+
+# Whose deliveries the next `expire` looks at; of this connection alone, which is the only one that writes.
+_WATCH = """
+CREATE TEMP TABLE changed (subscriber_id INTEGER PRIMARY KEY);
+CREATE TEMP TRIGGER subscriber_changed AFTER UPDATE OF state ON main.subscriber WHEN old.state <> new.state
+BEGIN INSERT OR IGNORE INTO changed VALUES (new.id); END;
+CREATE TEMP TRIGGER subscriber_erased AFTER DELETE ON main.subscriber
+BEGIN INSERT OR IGNORE INTO changed VALUES (old.id); END;
+INSERT INTO changed SELECT DISTINCT d.subscriber_id FROM delivery d
+    WHERE d.state IN ('queued', 'claimed', 'in-flight', 'deferred', 'ambiguous');
 """
 
 
@@ -302,18 +322,25 @@ class SqliteStore:
 
     async def expire(self, now: datetime) -> int:
         def work(db: sqlite3.Connection) -> int:
-            left = db.execute(
-                "UPDATE delivery SET state = 'cancelled', reply = 'no longer a subscriber', updated = ?"
-                f" WHERE ({_UNSENT}) AND NOT EXISTS (SELECT 1 FROM subscriber s JOIN notice n ON n.id = notice_id"
-                f" WHERE s.id = subscriber_id AND {_IS_ADDRESSED})",
-                (_ms(now),),
-            ).rowcount
             db.execute(
                 "DELETE FROM subscriber WHERE state = 'unconfirmed' AND changed <= ?", (_ms(now - CONFIRM_WITHIN),)
             )
+            left = db.execute(
+                "UPDATE delivery SET state = 'cancelled', reply = 'no longer a subscriber', updated = ?"
+                f" WHERE ({_UNSENT}) AND subscriber_id IN (SELECT subscriber_id FROM changed)"
+                " AND NOT EXISTS (SELECT 1 FROM subscriber s JOIN notice n ON n.id = notice_id"
+                f" WHERE s.id = subscriber_id AND {_IS_ADDRESSED})",
+                (_ms(now),),
+            ).rowcount
+            # What is in flight may be put off yet, and then it is to be looked at again.
+            db.execute(
+                "DELETE FROM changed WHERE NOT EXISTS (SELECT 1 FROM delivery d"
+                " WHERE d.subscriber_id = changed.subscriber_id AND d.state = 'in-flight')"
+            )
             late = db.execute(
-                "UPDATE delivery SET state = 'expired', reply = trim('its deadline passed; ' || reply, '; '),"
-                f" updated = :now WHERE ({_UNSENT}) AND notice_id IN (SELECT id FROM notice WHERE deadline <= :now)",
+                "UPDATE delivery INDEXED BY delivery_owed SET state = 'expired', updated = :now,"
+                " reply = trim('its deadline passed; ' || reply, '; ')"
+                f" WHERE {_UNSENT} AND notice_id IN (SELECT id FROM notice WHERE deadline <= :now)",
                 {"now": _ms(now)},
             ).rowcount
             return left + late
@@ -497,6 +524,8 @@ def _connect(path: str | Path, read_only: bool) -> sqlite3.Connection:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise StoreError(Problem("the store is damaged", "restore a backup", str(path)))
     _migrate(db, path, read_only)
+    if not read_only:
+        db.executescript(_WATCH)
     return db
 
 
@@ -665,41 +694,54 @@ def _settle(db: sqlite3.Connection, decision: Decision, session: Session, at: in
     return reached
 
 
-_CLAIMABLE = f"""
-    SELECT d.notice_id, d.subscriber_id, d.attempts, d.resends, d.state = 'ambiguous' AS is_resend,
-           n.session_id, n.kind, n.rule, n.generation, n.due, n.deadline, n.lead, n.at, n.snapshot, n.before
-    FROM delivery d JOIN notice n ON n.id = d.notice_id JOIN subscriber s ON s.id = d.subscriber_id
-    WHERE d.state IN ('queued', 'deferred', 'ambiguous') AND d.not_before <= :now
-      AND n.deadline > :now AND {_IS_ADDRESSED}
-      AND n.session_id NOT IN (SELECT value FROM json_each(:paused))
-    ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, d.notice_id, d.subscriber_id LIMIT :limit
+_OPEN = f"""
+    SELECT * FROM notice n
+    WHERE n.deadline > :now AND n.session_id NOT IN (SELECT value FROM json_each(:paused))
+      AND EXISTS (SELECT 1 FROM delivery d WHERE d.notice_id = n.id
+                  AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= :now)
+    ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id
+"""
+# CROSS JOIN, so that the people are looked up in the order of the index, and no more of them than are wanted.
+_OWED_OF_NOTICE = f"""
+    SELECT d.attempts, d.resends, d.state = 'ambiguous' AS is_resend, {_SUBSCRIBER}
+    FROM notice n CROSS JOIN delivery d ON d.notice_id = n.id CROSS JOIN subscriber s ON s.id = d.subscriber_id
+    WHERE n.id = ? AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= ? AND {_IS_ADDRESSED}
+    ORDER BY d.not_before, d.subscriber_id LIMIT ?
 """
 
 
 def _claim(db: sqlite3.Connection, limit: int, now: int, paused: str) -> list[Claim]:
-    rows = db.execute(_CLAIMABLE, {"now": now, "paused": paused, "limit": limit}).fetchall()
-    db.executemany(
-        "UPDATE delivery SET state = 'claimed', resends = resends + ?, updated = ?"
-        " WHERE notice_id = ? AND subscriber_id = ?",
-        [(row["is_resend"], now, row["notice_id"], row["subscriber_id"]) for row in rows],
-    )
-    ids = json.dumps([row["subscriber_id"] for row in rows])
-    people = {one.id: one for one in _subscribers(db, "WHERE s.id IN (SELECT value FROM json_each(?))", ids)}
-    return [_claim_of(row, people[row["subscriber_id"]]) for row in rows]
+    claims: list[Claim] = []
+    for notice in db.execute(_OPEN, {"now": now, "paused": paused}).fetchall():
+        rows = db.execute(_OWED_OF_NOTICE, (notice["id"], now, limit - len(claims))).fetchall()
+        db.executemany(
+            "UPDATE delivery SET state = 'claimed', resends = resends + ?, updated = ?"
+            " WHERE notice_id = ? AND subscriber_id = ?",
+            [(row["is_resend"], now, notice["id"], row["id"]) for row in rows],
+        )
+        claims += _claims_of(notice, rows)
+        if len(claims) == limit:
+            break
+    return claims
 
 
-def _claim_of(row: sqlite3.Row, one: Subscriber) -> Claim:
-    return Claim(
-        row["notice_id"],
-        _notice(row),
-        one,
-        _instant(row["at"]),
-        _session(row["snapshot"]) if row["snapshot"] else None,
-        row["attempts"],
-        bool(row["is_resend"]),
-        _session(row["before"]) if row["before"] else None,
-        row["resends"] + row["is_resend"],
-    )
+def _claims_of(row: sqlite3.Row, people: Iterable[sqlite3.Row]) -> list[Claim]:
+    notice, at = _notice(row), _instant(row["at"])
+    session, before = (_session(row[name]) if row[name] else None for name in ("snapshot", "before"))
+    return [
+        Claim(
+            row["id"],
+            notice,
+            _subscriber_of(one),
+            at,
+            session,
+            one["attempts"],
+            bool(one["is_resend"]),
+            before,
+            one["resends"] + one["is_resend"],
+        )
+        for one in people
+    ]
 
 
 def _notice(row: sqlite3.Row) -> Notice:
@@ -854,29 +896,25 @@ def _subscriber(db: sqlite3.Connection, subscriber_id: int) -> Subscriber | None
 
 
 def _subscribers(db: sqlite3.Connection, clause: str, *values: object) -> list[Subscriber]:
-    rows = db.execute(
-        "SELECT s.*, (SELECT group_concat(seconds) FROM lead WHERE subscriber_id = s.id) AS leads FROM subscriber s "
-        + clause,
-        values,
+    return [_subscriber_of(row) for row in db.execute(f"SELECT {_SUBSCRIBER} FROM subscriber s {clause}", values)]
+
+
+def _subscriber_of(row: sqlite3.Row) -> Subscriber:
+    return Subscriber(
+        row["address"],
+        row["name"],
+        row["language"],
+        row["timezone"],
+        _leads(row["leads"]),
+        State(row["state"]),
+        row["id"],
+        _kinds(row["declined"]),
+        _texts(row["words"]),
+        _instant(row["paused_until"]) if row["paused_until"] is not None else None,
+        row["reason"],
+        row["series"],
+        _instant(row["changed"]),
     )
-    return [
-        Subscriber(
-            row["address"],
-            row["name"],
-            row["language"],
-            row["timezone"],
-            _leads(row["leads"]),
-            State(row["state"]),
-            row["id"],
-            _kinds(row["declined"]),
-            _texts(row["words"]),
-            _instant(row["paused_until"]) if row["paused_until"] is not None else None,
-            row["reason"],
-            row["series"],
-            _instant(row["changed"]),
-        )
-        for row in rows
-    ]
 
 
 @lru_cache(64)
