@@ -36,7 +36,7 @@ from notifier.office import Office
 from notifier.pages import Snapshot
 from notifier.revisions import Identity
 from notifier.server import Server
-from notifier.stores import Claim
+from notifier.stores import Claim, Progress
 from notifier.subscriptions import Subscriptions
 from notifier.talks import Seminar, Session
 from notifier.tokens import LINK_KEYS, Keyring
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT = timedelta(seconds=10)
 OVERSLEPT = timedelta(seconds=60)
 OUT_OF_REACH = 2  # visits to the mailbox in a row that failed, and a person must look
+PROGRESS_EVERY = timedelta(minutes=1)
 TROUBLE_EVERY = timedelta(hours=1)
 _APPROVE = "say 'notifier approve' to let it out now, or mend the talk list"
 OLD_STORE = (
@@ -74,6 +75,8 @@ class Daemon:
         self._problems: tuple[Problem, ...] = ()
         self._doubt = ""
         self._mailbox_trouble = ""
+        self.mailings: Mapping[str, Progress] = {}  # by name, those that were not over when it was last looked
+        self._progress_told: datetime | None = None
         self._told_trouble: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconciled = clock.since_boot()
@@ -303,6 +306,7 @@ class Daemon:
             await self._store.expire(now)
             await self._store.note({"high_water": self._guard.high_water.isoformat()})
         self._dispatcher.wake()
+        await self._tell_progress(now)
         self._reconciled = clock.since_boot()
 
     async def _settle(self, now: datetime) -> None:
@@ -335,6 +339,19 @@ class Daemon:
             if decision.verdict is Verdict.EXPIRED:
                 problem = Problem(f"{key} was never sent: {decision.reason}", "see notifier status")
                 self._tell_trouble("A notice expired", (problem,))
+
+    async def _tell_progress(self, now: datetime) -> None:
+        """Logs once a minute how far every mailing is, and when one is over."""
+        if self._progress_told is not None and now - self._progress_told < PROGRESS_EVERY:
+            return
+        mailings = {one.notice.name: one for one in await self._store.progress()}
+        for name in self.mailings.keys() - mailings.keys():
+            log.info("through notice=%s of=%d", name, self.mailings[name].total)
+        for name, one in mailings.items():
+            facts = (name, one.total - one.waiting, one.total, self._dispatcher.per_minute())
+            log.info("mailing notice=%s done=%d of=%d per_minute=%d", *facts)
+        self.mailings = mailings
+        self._progress_told = now if mailings else None
 
     # --- the talk list ---
 

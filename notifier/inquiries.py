@@ -396,6 +396,13 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
     }
 
 
+async def mailings(config: Config, now: datetime) -> list[dict[str, Any]]:
+    """How far each mailing is that is under way, and when it will be over, as `status` has it."""
+    alive = await control.call(control.socket_path(config.store.path), {"do": "status"})
+    async with reading(config) as store:
+        return await _mailings(store, alive, wiring.limits(config), now) if store and alive else []
+
+
 async def _mailings(store: Store, alive: dict[str, Any] | None, limits: Limits, now: datetime) -> list[dict[str, Any]]:
     """How far each mailing is, and when it will be through at the present speed: one is served after the other."""
     per_minute = alive.get("per_minute", 0) if alive else 0

@@ -40,6 +40,12 @@ class House:
         self._born.append(daemon)
         return daemon
 
+    def asked(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What a command said."""
+        command = [sys.executable, "-m", "notifier", "--config", str(self.folder / "config.toml"), *arguments]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120)
+
     def end(self) -> None:
         for daemon in self._born:
             daemon.kill()

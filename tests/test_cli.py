@@ -361,6 +361,8 @@ async def test_the_command_line_speaks_to_the_running_daemon(house: Run, tmp_pat
     assert (await ask(house, "reload")).stdout == "no changes\n"
     status = json.loads((await ask(house, "status", "--json")).stdout)
     assert (status["running"], status["pid"], status["subscribers"]) == (True, os.getpid(), {"confirmed": 1})
+    watched = await ask(house, "status", "--watch")  # nothing is under way
+    assert (watched.stderr, "mailings: none" in watched.stdout) == ("", True)
     second = await ask(house, "run")
     assert second.exit_code == 3
     assert f"is in use by process {os.getpid()}" in second.stderr

@@ -82,3 +82,14 @@ def test_a_disk_that_takes_no_more_stops_the_mail_until_it_does(tmp_path: Path) 
         database = sqlite3.connect(tmp_path / "var" / "notifier.db")
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         database.close()
+
+
+def test_how_far_a_mailing_is_can_be_watched(tmp_path: Path) -> None:
+    with MailServer() as mail, house(tmp_path, mail.port, 40, "rate = { per_second = 8 }") as home:
+        daemon = begun(home, mail)
+        watching = home.asked("status", "--watch")
+        assert "next/reminder-1h: " in watching.stderr
+        assert " of 40, " in watching.stderr
+        assert "mailings: none" in watching.stdout
+        assert ended_well(home, mail, daemon)
+        assert "mailing notice=next/reminder-1h/0 done=" in home.log()

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from notifier.commands import DONE, NOT_SO, ask, ask_daemon, config_of, current_time, json_option, print_json
 from notifier.errors import NotifierError, Problem
+
+if TYPE_CHECKING:
+    from notifier.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +41,15 @@ async def _live(daemon: Any) -> None:
 
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Show the mailings that are under way until they are over.")
 @json_option
 @click.pass_context
-def status(ctx: click.Context, as_json: bool) -> None:
+def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
     """Say what comes next, the deliveries by state, and what is wrong; exit 1 when something needs a person."""
     from notifier import inquiries
 
+    if watch:
+        _watch(config_of(ctx))
     told = asyncio.run(inquiries.status(config_of(ctx), current_time()))
     if as_json:
         print_json(told)
@@ -48,6 +57,49 @@ def status(ctx: click.Context, as_json: bool) -> None:
         for name, value in told.items():
             click.echo(f"{name.replace('_', ' ')}: {_plain(value)}")
     sys.exit(NOT_SO if told["needs_a_person"] else DONE)
+
+
+def _watch(config: Config) -> None:
+    """A bar for every mailing on a terminal, else a line for every step, until none is under way."""
+    from notifier import inquiries
+
+    with _bars() as show:
+        while mailings := asyncio.run(inquiries.mailings(config, current_time())):
+            for one in mailings:
+                show(one)
+            time.sleep(1)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[dict[str, Any]], None]]:
+    if not sys.stderr.isatty():
+        seen: dict[str, int] = {}
+
+        def tell(one: dict[str, Any]) -> None:
+            name = f"{one['session']}/{one['rule']}"
+            if seen.get(name) != one["done"]:
+                seen[name] = one["done"]
+                click.echo(f"{name}: {one['done']} of {one['total']}, {one['per_minute']} a minute", err=True)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[ends]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def move(one: dict[str, Any]) -> None:
+            name = f"{one['session']}/{one['rule']}"
+            ends = f"{one['per_minute']} a minute, ends {one['ends'][11:16]}Z" if one["ends"] else ""
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=one["total"], ends=ends)
+            bars.update(tasks[name], completed=one["done"], total=one["total"], ends=ends)
+
+        yield move
+        for task in bars.tasks:
+            bars.update(task.id, completed=task.total)
 
 
 def _plain(value: Any) -> str:
