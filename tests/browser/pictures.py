@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stage import Stage, chromium, daemon, paths, personal, short_list
+from stage import Stage, chromium, daemon, join, paths, short_list
 
 from notifier.notices import Kind
 
@@ -23,6 +23,7 @@ def main(folder: Path, only: str = "") -> None:
     """Takes the pictures into the folder, or only those whose name has this in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as place, daemon(Path(place)) as stage, chromium() as browser:
+        join(stage, "ada@example.org")
         shown = dict(addresses(stage))
         for (size, (width, height)), scheme in product(SIZES.items(), ("light", "dark")):
             context = browser.new_context(
@@ -41,10 +42,7 @@ def main(folder: Path, only: str = "") -> None:
 
 def addresses(stage: Stage) -> Iterator[tuple[str, str]]:
     """What is shown by the name of its picture: pages, then mails as files."""
-    own = personal(stage, "ada@example.org")
     for language in LANGUAGES:
-        for name, url in own.items():
-            yield f"{name}-{language}", f"{url}?lang={language}"
         for name, path in paths(stage).items():
             yield f"{name}-{language}", f"{stage.url}{path}{'&' if '?' in path else '?'}lang={language}"
         for kind in Kind:

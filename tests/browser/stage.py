@@ -12,13 +12,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default as modern
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, sync_playwright
@@ -26,7 +26,7 @@ from playwright.sync_api import Browser, sync_playwright
 CHROMIUM = shutil.which("chromium") or ""
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 # Nothing may be asked of the net while nobody browses.
-_FLAGS = [
+FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
@@ -34,10 +34,11 @@ _FLAGS = [
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running daemon: where it answers, and the folder with its settings, list and outbox."""
+    """A running daemon: where it answers, the folder with its settings, list and outbox, and a reader's own links."""
 
     url: str
     folder: Path
+    own: dict[str, str] = field(default_factory=dict)
 
     def run(self, *command: str) -> str:
         """What a command of the daemon's printed."""
@@ -88,53 +89,44 @@ def paths(stage: Stage) -> dict[str, str]:
         "subscribe": "/subscribe",
         "embed": "/embed",
         "nothing": "/nothing",
-        "unsubscribe": "/unsubscribe/token",
+        **{name: urlsplit(url).path for name, url in stage.own.items()},
     }
 
 
-def mails(stage: Stage, address: str, number: int) -> list[EmailMessage]:
-    """The first mails to this address, of which there are this many or will be soon, the oldest first."""
-    for _ in range(600):
-        read = [_read(path) for path in sorted((stage.folder / "outbox").glob("new/*"))]
-        found = [mail for mail in read if mail["To"] and address in mail["To"]]
-        if len(found) >= number:
-            return sorted(found, key=lambda mail: mail["Date"].datetime)[:number]
-        time.sleep(0.1)
-    raise AssertionError(f"no {number} mails came to {address} within a minute")
-
-
 def link(mail: EmailMessage, purpose: str) -> str:
-    """The link of this purpose in a mail."""
+    """The link of this purpose in a mail, or "" where it has none."""
     body = mail.get_body(("plain",))
-    assert body
-    found = re.search(rf"http://\S+/{purpose}/\S+", body.get_content())
-    assert found, f"the mail has no link to {purpose}"
-    return found[0]
+    found = re.search(rf"https?://\S+/{purpose}/\S+", body.get_content() if body else "")
+    return found[0] if found else ""
 
 
-def personal(stage: Stage, address: str) -> dict[str, str]:
-    """The pages made for one reader, by name: to be looked at, in this order."""
+def mailed_link(stage: Stage, purpose: str) -> str:
+    """The link of this purpose in the mails that came, or will soon."""
+    for _ in range(600):
+        mails = [message_from_bytes(p.read_bytes(), policy=modern) for p in (stage.folder / "outbox").glob("new/*")]
+        found = [link(mail, purpose) for mail in mails if isinstance(mail, EmailMessage)]
+        if any(found):
+            return max(found)
+        time.sleep(0.1)
+    raise AssertionError(f"no mail with a link to {purpose} came within a minute")
+
+
+def join(stage: Stage, address: str) -> None:
+    """Subscribes the first reader as they would themselves, and keeps their links as the stage's own."""
     asked = urlencode({"address": address, "language": "en"}).encode()
     urllib.request.urlopen(f"{stage.url}/subscribe", asked, timeout=60).close()
-    (question,) = mails(stage, address, 1)
-    urllib.request.urlopen(link(question, "confirm"), b"action=confirm", timeout=60).close()
-    _, welcome = mails(stage, address, 2)
-    return {"confirm": link(question, "confirm"), "preferences": link(welcome, "preferences")}
+    stage.own["confirm"] = mailed_link(stage, "confirm")
+    urllib.request.urlopen(stage.own["confirm"], b"action=confirm", timeout=60).close()
+    stage.own.update({purpose: mailed_link(stage, purpose) for purpose in ("preferences", "unsubscribe")})
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
-
-
-def _read(path: Path) -> EmailMessage:
-    mail = message_from_bytes(path.read_bytes(), policy=modern)
-    assert isinstance(mail, EmailMessage)
-    return mail
 
 
 def _free_port() -> int:
