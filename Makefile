@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrad
 PROJECT := pyproject.toml --group build
 PROGRAMS := tests/interop
 
-.PHONY: help run test interop lint lock clean
+.PHONY: help run test interop report lint lock clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
@@ -22,6 +22,9 @@ test: .venv/dev.stamp ## run every test that this machine can run
 	@$(BIN)/python -m pytest
 
 interop: $(PROGRAMS)/.venv/stamp $(PROGRAMS)/node_modules/.package-lock.json ## install calendar programs to test with
+
+report: .venv/dev.stamp interop ## try the feed in all of them and write docs/calendar-programs.md
+	@PYTHONPATH=tests $(BIN)/python -m interop.report
 
 lint: .venv/dev.stamp ## look at form, habits and types
 	@$(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from samples import DAYS, HOURS, ROOM, START, TALKS, seminar, session
@@ -162,27 +162,44 @@ def _replaced(old: str, new: str) -> Callable[[bytes], bytes]:
     return lambda data: data.replace(old.encode(), new.encode())
 
 
-BREAKS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
+class Break(NamedTuple):
+    """A way to break a feed, and what the lint says of it."""
+
+    done_to: Callable[[bytes], bytes]
+    fault: str
+
+
+BREAKS: Mapping[str, Break] = MappingProxyType(
     {
-        "line feeds only": _replaced("\r\n", "\n"),
-        "folded inside a character": _refolded_by_octets,
-        "not folded": _replaced("\r\n ", ""),
-        "no DTSTAMP": _without("DTSTAMP"),
-        "no UID": _without("UID"),
-        "the same UID twice": _twice_the_same_uid,
-        "a wrong offset": _replaced("+0800", "+0900"),
-        "no VTIMEZONE": lambda data: re.sub(rb"BEGIN:VTIMEZONE.*END:VTIMEZONE\r\n", b"", data, flags=re.DOTALL),
-        "floating times": _replaced(";TZID=Asia/Shanghai", ""),
-        "commas as they are": _replaced("\\,", ","),
-        "line breaks as they are": _replaced("\\n", "\r\n"),
-        "a control character": _replaced("SUMMARY:", "SUMMARY:\u0007"),
-        "an event without its END": lambda data: data.replace(b"END:VEVENT\r\n", b"", 1),
-        "cut off": lambda data: data[: len(data) // 2],
-        "no VERSION": _without("VERSION"),
-        "a status of its own": _replaced("STATUS:CONFIRMED", "STATUS:HAPPENING"),
-        "a time that is none": _replaced("T093000", "T963000"),
-        "REFRESH-INTERVAL of no type": _replaced(";VALUE=DURATION", ""),
+        "line feeds only": Break(_replaced("\r\n", "\n"), "ends without a carriage return"),
+        "folded inside a character": Break(_refolded_by_octets, "no UTF-8 by itself: folded inside a character"),
+        "not folded": Break(_replaced("\r\n ", ""), "octets and not 75 at most"),
+        "no DTSTAMP": Break(_without("DTSTAMP"), "VEVENT has 0 DTSTAMP"),
+        "no UID": Break(_without("UID"), "VEVENT has 0 UID"),
+        "the same UID twice": Break(_twice_the_same_uid, "UID with-slots@seminar.example.org stands twice"),
+        "a wrong offset": Break(
+            _replaced("+0800", "+0900"), "Asia/Shanghai is 9:00:00 here, and 8:00:00 everywhere else"
+        ),
+        "no VTIMEZONE": Break(
+            lambda data: re.sub(rb"BEGIN:VTIMEZONE.*END:VTIMEZONE\r\n", b"", data, flags=re.DOTALL),
+            "there is no VTIMEZONE for Asia/Shanghai",
+        ),
+        "floating times": Break(_replaced(";TZID=Asia/Shanghai", ""), "DTSTART floats"),
+        "commas as they are": Break(_replaced("\\,", ","), "a comma or semicolon without its backslash"),
+        "line breaks as they are": Break(_replaced("\\n", "\r\n"), "no content line"),
+        "a control character": Break(_replaced("SUMMARY:", "SUMMARY:\u0007"), "holds U+0007"),
+        "an event without its END": Break(lambda data: data.replace(b"END:VEVENT\r\n", b"", 1), "VEVENT inside VEVENT"),
+        "cut off": Break(lambda data: data[: len(data) // 2], "END:VCALENDAR is missing"),
+        "no VERSION": Break(_without("VERSION"), "VCALENDAR has 0 VERSION"),
+        "a status of its own": Break(
+            _replaced("STATUS:CONFIRMED", "STATUS:HAPPENING"),
+            "STATUS: 'HAPPENING' is none of TENTATIVE, CONFIRMED, CANCELLED",
+        ),
+        "a time that is none": Break(_replaced("T093000", "T963000"), "DTSTART: '20211113T963000' is no time of day"),
+        "REFRESH-INTERVAL of no type": Break(
+            _replaced(";VALUE=DURATION", ""), "REFRESH-INTERVAL is not said to be VALUE=DURATION"
+        ),
     }
 )
 WHOLE = GOOD["usual"]
-BROKEN: Mapping[str, bytes] = MappingProxyType({name: broken(WHOLE) for name, broken in BREAKS.items()})
+BROKEN: Mapping[str, bytes] = MappingProxyType({name: each.done_to(WHOLE) for name, each in BREAKS.items()})

@@ -141,14 +141,14 @@ def _compiled(name: str, who: str, source: str, package: str, header: str, insta
 
 
 PROGRAMS = (
-    _python("icalendar", "Plone, recurring-ical-events and most of what is written in Python"),
-    _python("recurring-ical-events", "vdirsyncer's and Home Assistant's neighbours: what is on between two days"),
-    _python("ical", "Home Assistant", ALL),
-    _python("ics", "ics.py", tuple(name for name in ALL if name != "sequence")),
+    _python("icalendar", "Plone, khal"),
+    _python("recurring-ical-events", "Open Web Calendar"),
+    _python("ical", "Home Assistant"),
+    _python("ics", "", tuple(name for name in ALL if name != "sequence")),
     _python("vobject", "Radicale"),
     _javascript("ical.js", "Thunderbird, Nextcloud"),
-    _javascript("node-ical", "MagicMirror, Node-RED"),
-    _javascript("ts-ics", "web calendars in TypeScript"),
+    _javascript("node-ical", "MagicMirror"),
+    _javascript("ts-ics", ""),
     _compiled(
         "libical", "GNOME, Evolution, Cyrus", "libical.c", "libical", "/usr/include/libical/ical.h", "libical-dev"
     ),
@@ -170,7 +170,7 @@ PROGRAMS = (
     ),
     Program(
         "Ruby icalendar",
-        "Redmine, GitLab",
+        "GitLab",
         ("ruby", str(READERS / "ruby.rb")),
         "apt-get install ruby ruby-icalendar",
         ("ruby", str(READERS / "ruby.rb"), "--version"),

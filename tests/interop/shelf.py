@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,7 @@ class Shelf:
         self.frozen = frozen
         self.tags: dict[str, str] = {}
         self.address = ""
+        self.answered = Counter[int]()  # how often with which status
 
     def url(self, name: str) -> str:
         return f"http://{self.address}/{name}.ics"
@@ -50,6 +52,7 @@ def served(shelf: Shelf) -> Iterator[Shelf]:
             self.do_GET()
 
         def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+            shelf.answered[status] += 1
             self.send_response(status)
             for header, value in headers.items():
                 self.send_header(header, value)

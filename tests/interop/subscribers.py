@@ -268,14 +268,14 @@ SUBSCRIBERS = (
         "the terminal",
         TOOLS,
         (str(HERE / ".venv" / "bin" / "vdirsyncer"), str(HERE / ".venv" / "bin" / "khal")),
-        (str(HERE / ".venv" / "bin" / "khal"), "--version"),
+        ("sh", "-c", f"{HERE}/.venv/bin/khal --version; {HERE}/.venv/bin/vdirsyncer --version"),
         KhalAndVdirsyncer,
         ("start", "end", "summary", "description", "location", "url", "status"),  # its UIDs are hashes of the content
         asks_again=False,
     ),
     Subscriber(
         "Thunderbird",
-        "itself",
+        "",
         "apt-get install thunderbird",
         ("thunderbird",),
         ("thunderbird", "--version"),

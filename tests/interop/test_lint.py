@@ -43,7 +43,7 @@ SESSION_VALUES = st.builds(
 
 
 @given(SESSION_VALUES, st.booleans())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_nothing_that_people_write_brings_a_fault_into_the_feed(one: Session, split: bool):
     assert lint.faults(render(seminar(one), split=split)) == []
 
@@ -67,32 +67,10 @@ def in_utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-SEEN = {
-    "line feeds only": "ends without a carriage return",
-    "folded inside a character": "no UTF-8 by itself",
-    "not folded": "octets and not 75",
-    "no DTSTAMP": "VEVENT has 0 DTSTAMP",
-    "no UID": "VEVENT has 0 UID",
-    "the same UID twice": "UID with-slots@seminar.example.org stands twice",
-    "a wrong offset": "Asia/Shanghai is 9:00:00 here, and 8:00:00 everywhere else",
-    "no VTIMEZONE": "there is no VTIMEZONE for Asia/Shanghai",
-    "floating times": "DTSTART floats",
-    "commas as they are": "a comma or semicolon without its backslash",
-    "line breaks as they are": "no content line",
-    "a control character": "holds U+0007",
-    "an event without its END": "VEVENT inside VEVENT",
-    "cut off": "END:VCALENDAR is missing",
-    "no VERSION": "VCALENDAR has 0 VERSION",
-    "a status of its own": "STATUS: 'HAPPENING' is none of",
-    "a time that is none": "DTSTART: '20211113T963000' is no time of day",
-    "REFRESH-INTERVAL of no type": "REFRESH-INTERVAL is not said to be VALUE=DURATION",
-}
-
-
 @pytest.mark.parametrize("name", BREAKS)
 def test_the_lint_sees_every_fault(name: str):
     assert BROKEN[name] != WHOLE
-    assert any(SEEN[name] in fault for fault in lint.faults(BROKEN[name])), lint.faults(BROKEN[name])
+    assert any(BREAKS[name].fault in fault for fault in lint.faults(BROKEN[name])), lint.faults(BROKEN[name])
 
 
 @pytest.mark.parametrize(

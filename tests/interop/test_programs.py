@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,5 +82,15 @@ def test_a_program_notices_a_broken_feed(program: Any, name: str, readings: Any)
         assert found
 
 
-def test_no_event_ends_unseen_by_all():
+def test_of_every_fault_it_is_known_who_notices():
     assert set(NOTICED_BY) == set(BROKEN)
+
+
+@pytest.mark.checkout
+def test_the_page_tells_of_every_program_form_and_fault():
+    page = (Path(__file__).parents[2] / "docs" / "calendar-programs.md").read_text(encoding="utf-8")
+    measured = page.partition("<!-- measured: begin -->")[2].partition("<!-- measured: end -->")[0]
+    firsts = re.findall(r"^\| ([^|]+) \|", measured, re.MULTILINE)
+    assert EVERYONE | set(BROKEN) <= set(firsts)
+    assert f"Forms of the feed: {', '.join(GOOD)}." in measured
+    assert "WRONG" not in measured

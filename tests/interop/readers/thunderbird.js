@@ -23,34 +23,41 @@ function shown(event) {
   };
 }
 
-// A subscription is kept in a cache, which says that it has loaded once what was fetched is in it.
-function refreshed(calendar) {
-  return new Promise((resolve) => {
-    const observer = {
-      QueryInterface: ChromeUtils.generateQI(["calIObserver"]),
-      onStartBatch() {},
-      onEndBatch() {},
-      onLoad: () => end(""),
-      onAddItem() {},
-      onModifyItem() {},
-      onDeleteItem() {},
-      onError: (_calendar, code, message) => end(`${message} (${code.toString(16)})`),
-      onPropertyChanged() {},
-      onPropertyDeleting() {},
-    };
-    function end(error) {
-      calendar.removeObserver(observer);
-      resolve(error);
-    }
-    calendar.addObserver(observer);
-    calendar.refresh();
-  });
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const itemsOf = (calendar) => calendar.getItemsAsArray(Ci.calICalendar.ITEM_FILTER_ALL_ITEMS, 0, null, null);
+
+// A subscription is fetched into memory and from there copied into a cache, which is what is shown. Its own word that it
+// has loaded may be about a fetch that had begun before, so what is waited for is that nothing goes on any more.
+async function quiet({ mUncachedCalendar: fetched, wrappedJSObject: shown }) {
+  while (fetched.wrappedJSObject._isLocked || fetched.wrappedJSObject._queue.length || shown.mPendingSync) {
+    await sleep(20);
+  }
+  for (let tries = 0; tries < 100 && (await itemsOf(fetched)).length !== (await itemsOf(shown)).length; tries++) {
+    await sleep(20);
+  }
 }
 
 async function read(calendar) {
-  const error = await refreshed(calendar);
-  const items = await calendar.getItemsAsArray(Ci.calICalendar.ITEM_FILTER_ALL_ITEMS, 0, null, null);
-  return [calendar.id, error ? { error } : { events: items.map(shown) }];
+  const errors = [];
+  const nothing = () => {};
+  const observer = {
+    QueryInterface: ChromeUtils.generateQI(["calIObserver"]),
+    onStartBatch: nothing,
+    onEndBatch: nothing,
+    onLoad: nothing,
+    onAddItem: nothing,
+    onModifyItem: nothing,
+    onDeleteItem: nothing,
+    onError: (_calendar, code, message) => errors.push(`${message} (${code.toString(16)})`),
+    onPropertyChanged: nothing,
+    onPropertyDeleting: nothing,
+  };
+  await quiet(calendar.wrappedJSObject);
+  calendar.addObserver(observer);
+  calendar.refresh();
+  await quiet(calendar.wrappedJSObject);
+  calendar.removeObserver(observer);
+  return [calendar.id, errors.length ? { error: errors.join("; ") } : { events: (await itemsOf(calendar)).map(shown) }];
 }
 
 Promise.all(cal.manager.getCalendars().filter((calendar) => calendar.type === "ics").map(read)).then(
