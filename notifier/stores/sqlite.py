@@ -150,20 +150,31 @@ RESENDS = 3  # of a mail whose fate is unknown: each may be a copy too many, and
 # An ambiguous row without a time waits for nothing: it was resent often enough, or the operator chose to hold it.
 _UNSENT = f"{_OPEN_STATES} AND (state <> 'ambiguous' OR not_before IS NOT NULL)"
 
-_INTEND = f"""
-    UPDATE delivery SET state = 'in-flight', updated = ?
-    WHERE notice_id = ? AND subscriber_id = ? AND state = 'claimed'
-      AND EXISTS (SELECT 1 FROM subscriber s JOIN notice n
-                  WHERE s.id = delivery.subscriber_id AND n.id = delivery.notice_id AND n.deadline > ?
-                    AND {_IS_ADDRESSED})
+# A whole list is one statement: Python's sqlite3 lets go of the interpreter for every row that it steps to, and under
+# load it takes longer to get it back than the row takes.
+_OF_LIST = """
+    FROM json_each(:rows) AS row
+    WHERE delivery.notice_id = json_extract(row.value, '$[0]')
+      AND delivery.subscriber_id = json_extract(row.value, '$[1]')
 """
+_TAKE = f"""
+    UPDATE delivery SET state = 'claimed', resends = resends + (state = 'ambiguous'), updated = :now {_OF_LIST}
+"""
+_STANDING = f"""
+    SELECT json_group_array(row.key) FROM json_each(:rows) AS row
+    JOIN delivery d ON d.notice_id = json_extract(row.value, '$[0]')
+                   AND d.subscriber_id = json_extract(row.value, '$[1]') AND d.state = 'claimed'
+    JOIN notice n ON n.id = d.notice_id AND n.deadline > :now
+    JOIN subscriber s ON s.id = d.subscriber_id AND {_IS_ADDRESSED}
+"""
+_INTEND = f"UPDATE delivery SET state = 'in-flight', updated = :now {_OF_LIST}"
 # A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
-_RECORD = """
-    UPDATE delivery SET state = ?, attempts = attempts + ?, resends = resends - ?, not_before = ?, code = ?,
-        reply = coalesce(?, reply), updated = ?
-    WHERE notice_id = ? AND subscriber_id = ? AND state IN ('claimed', 'in-flight')
+_RECORD = f"""
+    UPDATE delivery SET state = json_extract(row.value, '$[2]'), attempts = attempts + json_extract(row.value, '$[3]'),
+        resends = resends - json_extract(row.value, '$[4]'), not_before = json_extract(row.value, '$[5]'),
+        code = json_extract(row.value, '$[6]'), reply = coalesce(json_extract(row.value, '$[7]'), reply), updated = :now
+    {_OF_LIST} AND delivery.state IN ('claimed', 'in-flight')
 """
-
 # Whose deliveries the next `expire` looks at; of this connection alone, which is the only one that writes.
 _WATCH = """
 CREATE TEMP TABLE changed (subscriber_id INTEGER PRIMARY KEY);
@@ -289,7 +300,10 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> list[bool]:
             record(db)
-            return [db.execute(_INTEND, (at, notice, subscriber, at)).rowcount == 1 for notice, subscriber in keys]
+            (told,) = db.execute(_STANDING, {"rows": json.dumps(keys), "now": at}).fetchone()
+            standing = set(json.loads(told))
+            db.execute(_INTEND, {"rows": json.dumps([keys[n] for n in standing]), "now": at})
+            return [n in standing for n in range(len(keys))]
 
         return await self._write(work)
 
@@ -300,21 +314,21 @@ class SqliteStore:
         at = _ms(now)
         rows = [
             (
+                *result.claim.key,
                 result.state,
-                result.counts,
-                result.claim.is_resend and not result.counts,
+                int(result.counts),
+                int(result.claim.is_resend and not result.counts),
                 _ms(result.not_before or now) if _may_be_tried(result, resend=self._resend) else None,
                 result.code,
                 result.reply or (None if not result.counts else ""),
-                at,
-                *result.claim.key,
             )
             for result in results
         ]
         dead = [(result.claim.subscriber.id, result.reply) for result in results if result.is_dead_address]
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany(_RECORD, rows)
+            if rows:
+                db.execute(_RECORD, {"rows": _json(rows), "now": at})
             for subscriber_id, reply in dead:
                 _block(db, subscriber_id, f"there is no such mailbox: {reply}", at, "mail server")
 
@@ -701,31 +715,35 @@ _OPEN = f"""
                   AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= :now)
     ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id
 """
+_CLAIMED = (
+    "attempts", "resends", "is_resend", "id", "address", "name", "language", "timezone", "leads", "state", "declined",
+    "words", "paused_until", "reason", "series", "changed",
+)  # fmt: skip
+_FIELDS = ", ".join(f"'{name}', {name}" for name in _CLAIMED)
 # CROSS JOIN, so that the people are looked up in the order of the index, and no more of them than are wanted.
 _OWED_OF_NOTICE = f"""
-    SELECT d.attempts, d.resends, d.state = 'ambiguous' AS is_resend, {_SUBSCRIBER}
-    FROM notice n CROSS JOIN delivery d ON d.notice_id = n.id CROSS JOIN subscriber s ON s.id = d.subscriber_id
-    WHERE n.id = ? AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= ? AND {_IS_ADDRESSED}
-    ORDER BY d.not_before, d.subscriber_id LIMIT ?
+    SELECT json_group_array(json_object({_FIELDS})) FROM (
+        SELECT d.attempts, d.resends, d.state = 'ambiguous' AS is_resend, {_SUBSCRIBER}
+        FROM notice n CROSS JOIN delivery d ON d.notice_id = n.id CROSS JOIN subscriber s ON s.id = d.subscriber_id
+        WHERE n.id = ? AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= ? AND {_IS_ADDRESSED}
+        ORDER BY d.not_before, d.subscriber_id LIMIT ?
+    )
 """
 
 
 def _claim(db: sqlite3.Connection, limit: int, now: int, paused: str) -> list[Claim]:
     claims: list[Claim] = []
     for notice in db.execute(_OPEN, {"now": now, "paused": paused}).fetchall():
-        rows = db.execute(_OWED_OF_NOTICE, (notice["id"], now, limit - len(claims))).fetchall()
-        db.executemany(
-            "UPDATE delivery SET state = 'claimed', resends = resends + ?, updated = ?"
-            " WHERE notice_id = ? AND subscriber_id = ?",
-            [(row["is_resend"], now, notice["id"], row["id"]) for row in rows],
-        )
+        (told,) = db.execute(_OWED_OF_NOTICE, (notice["id"], now, limit - len(claims))).fetchone()
+        rows = json.loads(told)
+        db.execute(_TAKE, {"rows": json.dumps([(notice["id"], row["id"]) for row in rows]), "now": now})
         claims += _claims_of(notice, rows)
         if len(claims) == limit:
             break
     return claims
 
 
-def _claims_of(row: sqlite3.Row, people: Iterable[sqlite3.Row]) -> list[Claim]:
+def _claims_of(row: sqlite3.Row, people: Iterable[Mapping[str, Any]]) -> list[Claim]:
     notice, at = _notice(row), _instant(row["at"])
     session, before = (_session(row[name]) if row[name] else None for name in ("snapshot", "before"))
     return [
@@ -899,7 +917,7 @@ def _subscribers(db: sqlite3.Connection, clause: str, *values: object) -> list[S
     return [_subscriber_of(row) for row in db.execute(f"SELECT {_SUBSCRIBER} FROM subscriber s {clause}", values)]
 
 
-def _subscriber_of(row: sqlite3.Row) -> Subscriber:
+def _subscriber_of(row: sqlite3.Row | Mapping[str, Any]) -> Subscriber:
     return Subscriber(
         row["address"],
         row["name"],
