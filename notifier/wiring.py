@@ -97,6 +97,8 @@ def page_site(config: Config) -> pages.Site:
         levels=config.visibility.levels,
         compress=config.server.compress,
         takes_requests=config.subscriptions.open,
+        announcement=config.notices.announcement,
+        reminders=config.notices.reminders,
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -54,7 +54,8 @@ _UNDATED = datetime.fromtimestamp(0, UTC)
 class Site:
     """How the seminar is published: where, in which language by default, and to whom each join field is shown.
 
-    `takes_requests` offers everybody to subscribe to mail.
+    `takes_requests` offers everybody to subscribe to mail; `announcement` and `reminders` are how long before a session
+    such mail comes, to those who do not choose otherwise.
     """
 
     base_url: str
@@ -62,6 +63,8 @@ class Site:
     levels: Mapping[str, Audience] = field(default_factory=lambda: {"passcode": Audience.SUBSCRIBERS})
     compress: bool = True
     takes_requests: bool = True
+    announcement: timedelta | None = timedelta(days=7)
+    reminders: tuple[timedelta, ...] = (timedelta(days=1), timedelta(hours=1))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
