@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from notifier.tokens import Grant, Purpose
 BASE = "https://seminar.example.org"
 EVE = "eve@example.org"
 START = datetime(2021, 11, 27, 1, 30, tzinfo=UTC)
+THREATS = Path(__file__).parents[1] / "docs" / "threat-model.md"
 LINK = re.compile(rf"{BASE}(/(?:confirm|preferences|unsubscribe)/[A-Za-z0-9_.=-]+)")
 
 
@@ -338,3 +340,62 @@ async def test_nothing_secret_is_in_the_log(house: Neighbour, caplog: pytest.Log
     assert "sent notice" in told
     for secret in (EVE, *(path.split("/")[2] for path in own.values())):
         assert secret not in told
+
+
+@pytest.mark.parametrize("address", [EVE, "nobody@example.org"])
+async def test_the_answer_comes_after_the_same_time_for_every_address(
+    house: Neighbour, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    for _ in range(3):  # from now on nothing is written or sent for Eve
+        await house.ask()
+    monkeypatch.setattr(dialogues, "ANSWER_AFTER", timedelta(seconds=1))
+    began = asyncio.get_running_loop().time()
+    await house.ask(address)
+    assert asyncio.get_running_loop().time() - began >= 0.99
+
+
+async def test_the_passcode_comes_only_after_the_confirmation(house: Neighbour) -> None:
+    answers = [await house.ask()]
+    (mail,) = await house.arrived(1)
+    answers.append(await house.client.get(links(mail)["confirm"]))
+    assert "974114" not in mail.as_string()
+    assert "974114" not in words(mail)
+    assert all("974114" not in answer.text for answer in answers)
+    assert "974114" in (await house.client.post(links(mail)["confirm"])).text
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+async def test_no_answer_leads_elsewhere(house: Neighbour, elsewhere: str) -> None:
+    own = await house.join()
+    fields = dict.fromkeys(("next", "url", "redirect", "return_to", "action"), elsewhere)
+    for path in ("/subscribe", *own.values()):
+        for answered in (
+            await house.client.get(path, params=fields), await house.client.post(path, params=fields, data=fields)
+        ):  # fmt: skip
+            assert "location" not in answered.headers
+            assert "refresh" not in answered.headers
+            assert "evil.example" not in re.sub(r"<code>.*?</code>", "", answered.text)
+
+
+async def test_hostile_wishes_stay_texts(house: Neighbour) -> None:
+    own = await house.join()
+    name = "Eve\r\nBcc: all@example.org {{ 7 * 7 }} <script>alert(1)</script> \u202e"
+    chosen = {"action": "save", "kind": "reminder", "name": name, "language": "en", "words": "{% raise %}, 冷冻电镜"}
+    answered = await house.client.post(own["preferences"], data=chosen)
+    assert "{{ 7 * 7 }} &lt;script&gt;alert(1)&lt;/script&gt;" in answered.text
+    await house.pass_time(DUE)
+    mail = (await house.arrived(3))[2]
+    assert (mail["Bcc"], house.mail.messages[2].recipient) == (None, EVE)
+    html = mail.get_body(("html",))
+    assert html is not None
+    assert "Dear Eve Bcc: all@example.org {{ 7 * 7 }} &lt;script&gt;" in " ".join(html.get_content().split())
+
+
+@pytest.mark.checkout
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = re.findall(r"`(\w+)`", "\n".join(re.findall(r"\|[^|]*\|\n", THREATS.read_text(encoding="utf-8"))))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert len(named) > 20
+    assert [name for name in named if f"def {name}(" not in tests] == []

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from samples import ADA, BOB, CAROL, DAYS, HOURS, START, session
 
-from notifier.notices import CLOSED_DOOR, Kind, Rules, Verdict, decide, is_stale, rule_names
+from notifier.notices import CLOSED_DOOR, OF_SUBSCRIPTIONS, Kind, Rules, Verdict, decide, is_stale, rule_names
 from notifier.stores import Claim, DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import State, Subscriber
@@ -96,6 +96,13 @@ class Ledger(RuleBasedStateMachine):
         self.run(self.store.subscribe([PEOPLE[address]], self.now))
 
     @rule(address=addresses)
+    def somebody_asks_and_confirms(self, address: str) -> None:
+        coming = None if self.session.is_cancelled or self.session.end <= self.now else self.session
+        self.run(self.store.ask(PEOPLE[address], coming, self.now, per_address=99, in_all=999))
+        one = self.run(self.store.subscriber(address))
+        self.run(self.store.confirm(one.id, coming, self.now, per_address=99))
+
+    @rule(address=addresses)
     def somebody_leaves(self, address: str) -> None:
         one = self.run(self.store.subscriber(address))
         if one is not None:
@@ -138,7 +145,7 @@ class Ledger(RuleBasedStateMachine):
         self.run(self.store.expire(self.now))
 
     def send(self, claim: Claim) -> None:
-        if is_stale(claim.session, self.session):
+        if claim.notice.kind not in OF_SUBSCRIPTIONS and is_stale(claim.session, self.session):
             self.run(
                 self.store.record([Result(claim, DeliveryState.QUEUED, self.now + MINUTE, counts=False)], self.now)
             )
@@ -148,6 +155,8 @@ class Ledger(RuleBasedStateMachine):
 
     def note(self, claim: Claim) -> None:
         one: Subscriber = claim.subscriber
+        if not claim.notice.told_session:
+            return
         told = facts(self.session)
         self.sent.append(Sent(one.address, claim.notice.key, claim.notice.kind, self.now, told, claim.is_resend))
 

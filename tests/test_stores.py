@@ -126,6 +126,18 @@ async def test_a_deferred_delivery_waits_and_counts_its_attempts(store: Store) -
     assert (again.subscriber.address, again.attempts, again.opened_at) == (ADA.address, 1, NOW)
 
 
+async def test_a_mail_that_may_have_arrived_still_counts_as_told_past_its_deadline(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.intend([ada], NOW)
+    await store.record([Result(ada, DeliveryState.AMBIGUOUS, NOW + SECOND)], NOW)
+    for _ in range(2):
+        assert await store.expire(NOW + 8 * HOURS) in (3, 0)
+    assert await states(store) == {"ada": ["ambiguous"], "bob": ["expired"], "carol": ["expired"]}
+    assert await store.counts([notice("change-1", Recipients(told=True))], seminar()) == [1]
+    assert await store.claim(9, NOW) == []
+
+
 async def test_an_ambiguous_delivery_is_resent_so_often_and_no_more(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     (ada,) = await store.claim(1, NOW)

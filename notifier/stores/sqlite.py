@@ -351,8 +351,10 @@ class SqliteStore:
                 "DELETE FROM changed WHERE NOT EXISTS (SELECT 1 FROM delivery d"
                 " WHERE d.subscriber_id = changed.subscriber_id AND d.state = 'in-flight')"
             )
+            # What may have arrived stays so: who may have been told is told when the session changes.
             late = db.execute(
-                "UPDATE delivery INDEXED BY delivery_owed SET state = 'expired', updated = :now,"
+                "UPDATE delivery INDEXED BY delivery_owed SET not_before = NULL, updated = :now,"
+                " state = iif(state = 'ambiguous' OR resends > 0, 'ambiguous', 'expired'),"
                 " reply = trim('its deadline passed; ' || reply, '; ')"
                 f" WHERE {_UNSENT} AND notice_id IN (SELECT id FROM notice WHERE deadline <= :now)",
                 {"now": _ms(now)},
@@ -710,7 +712,8 @@ def _settle(db: sqlite3.Connection, decision: Decision, session: Session, at: in
 
 _OPEN = f"""
     SELECT * FROM notice n
-    WHERE n.deadline > :now AND n.session_id NOT IN (SELECT value FROM json_each(:paused))
+    WHERE n.deadline > :now AND iif(n.kind = 'welcome', substr(n.session_id, 2), n.session_id) NOT IN
+          (SELECT value FROM json_each(:paused))
       AND EXISTS (SELECT 1 FROM delivery d WHERE d.notice_id = n.id
                   AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= :now)
     ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id
