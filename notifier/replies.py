@@ -243,7 +243,7 @@ class MalformedReply(ValueError):
     """What came is no reply of SMTP, so that nobody can say any more which reply belongs to which command."""
 
 
-_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?\r?", re.DOTALL)
+_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _LONGEST = 8192  # octets of one reply; RFC 5321 section 4.5.3.1.5 allows 512 a line
 
 
@@ -263,7 +263,7 @@ class ReplyReader:
         """
         *lines, self._rest = (self._rest + octets).split(b"\n")
         for line in lines:
-            found = _LINE.fullmatch(line)
+            found = _LINE.fullmatch(line.removesuffix(b"\r"))
             if found is None or self._code not in (b"", found[1]):
                 raise MalformedReply(f"the server sent {legible(_decoded(line[:200]))!r}, which is no reply of SMTP")
             self._grow(len(line))

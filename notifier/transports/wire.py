@@ -175,6 +175,7 @@ class AddressedOutbox:
         return None
 
 
+_GO_ON = Outcome(Answer.ACCEPTED)
 _AFTER = {Stage.MAIL: Stage.RCPT, Stage.RCPT: Stage.DATA, Stage.DATA: Stage.DATA}
 
 
@@ -315,10 +316,10 @@ class Link:
     def _heard(self, turn: _Turn, stage: Stage, reply: Reply) -> Outcome:
         if stage is Stage.MAIL and reply.code == 421 and self._carried:
             raise Lost(reply.text)  # the server had enough of the link and knows nothing of this message
-        outcome = classify(stage, reply.code, reply.text)
-        if outcome.answer is Answer.ACCEPTED:
+        if reply.code == 354 if stage is Stage.DATA else reply.code // 100 == 2:
             turn.stage = _AFTER[stage]
-        return outcome
+            return _GO_ON
+        return classify(stage, reply.code, reply.text)
 
     async def _reset(self) -> None:
         if not self._pipelines:
