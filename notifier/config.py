@@ -234,6 +234,7 @@ class ServerSection(_Section):
     base_url: WebAddress = ""
     compress: bool = True
     loop: Literal["asyncio", "uvloop"] = "asyncio"
+    open_probes: bool = False
     trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], BeforeValidator(_listed)] = ()
 
     @field_validator("base_url")

@@ -31,6 +31,7 @@ from notifier.dispatch import Dispatcher
 from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.intake import Accepted
 from notifier.messages import Composer, Message, trouble
+from notifier.metrics import Figures
 from notifier.notices import OF_SUBSCRIPTIONS, Decision, Verdict
 from notifier.office import Office
 from notifier.pages import Snapshot
@@ -204,7 +205,14 @@ class Daemon:
         server = self._config.server
         office = Office(self._config, now=self._now)
         self._server = Server(
-            server.listen, self._snapshot, self._people, self.health, office.answer, proxies=server.proxies
+            server.listen,
+            self._snapshot,
+            self._people,
+            self.health,
+            office.answer,
+            figures=self.figures,
+            proxies=server.proxies,
+            has_open_probes=server.open_probes,
         )
         await self._server.start()
         held.push_async_callback(self._server.stop)
@@ -510,13 +518,17 @@ class Daemon:
 
     def trouble(self) -> dict[str, str]:
         """What needs a person, by cause."""
-        causes = {
+        return {cause: words for cause, words in self._causes.items() if words}
+
+    @property
+    def _causes(self) -> dict[str, str]:
+        """All that can need a person, with "" where it is well."""
+        return {
             "talk list": "; ".join(map(str, self._problems)),
             "mail": self._dispatcher.trouble,
             "clock": self._doubt,
             "returned mail": self._mailbox_trouble,
         }
-        return {cause: words for cause, words in causes.items() if words}
 
     async def health(self) -> Mapping[str, str]:
         """What is wrong with the list, the store, the clock and the mail; "" for what is well."""
@@ -527,6 +539,18 @@ class Daemon:
             store = str(error)
         told = self.trouble()
         return {"store": store, **{name: told.get(name, "") for name in ("talk list", "mail", "clock")}}
+
+    async def figures(self) -> Figures:
+        """What monitoring asks for."""
+        now = self._now()
+        return Figures(
+            await self._store.summary(now),
+            (clock.since_boot() - self._reconciled).total_seconds(),
+            self._accepted.at.timestamp() if self._accepted else 0,
+            bool(self._doubt),
+            bool(self._dispatcher.hold),
+            self._causes,
+        )
 
     def _next_words(self) -> str:
         due = notices.next_due(self._decisions, self._now())

@@ -1,7 +1,7 @@
 """The agent that answers on the network: sockets and HTTP by an embedded uvicorn, answers from a `Snapshot`.
 
 Whatever is published is answered by `pages` from the snapshot, which the daemon replaces in one assignment, and what
-readers do about their subscription by `dialogues`. Only what tells of this very moment is made here: the two probes.
+readers do about their subscription by `dialogues`. What tells of this very moment is made here: probes and figures.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from notifier import connections, dialogues, pages, sockets
+from notifier import connections, dialogues, metrics, pages, sockets
 from notifier.connections import CHUNK_BYTES, Shelf
 from notifier.dialogues import Asked
 from notifier.errors import NotifierError, TokenError
+from notifier.metrics import Figures
 from notifier.networks import NOBODY, Address, Proxies
 from notifier.pages import Headers, Response, Snapshot
 from notifier.subscriptions import Subscriptions
@@ -43,15 +44,15 @@ Desk = Callable[[Snapshot, Asked], Awaitable[Response]]
 
 _HEARD = (*pages.HEARD, *dialogues.HEARD, "cookie")  # no page but the desk's has one, or heeds it
 _CLOSE = (("Connection", "close"),)
-_PROBE = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
 class Server:
     """Answers at the addresses of `listen`: `host:port`, `[::1]:port` or `unix:/path`.
 
     `people` are those who act on their subscriptions; `health` is what was looked at, each with what is wrong with it,
-    or "" where it is well; `desk` answers for the operator's desk. Sockets that systemd hands over take the place of
-    `listen`. `proxies` may say for whom they ask. `has_open_probes` shows /readyz to others than this machine.
+    or "" where it is well; `desk` answers for the operator's desk; `figures` are what /metrics tells beside its own
+    counts, and without them there is no such page. Sockets that systemd hands over take the place of `listen`.
+    `proxies` may say for whom they ask. `has_open_probes` shows /readyz and /metrics to others than this machine.
     `answered` counts its answers by status since it was made.
     """
 
@@ -63,6 +64,7 @@ class Server:
         health: Callable[[], Awaitable[Mapping[str, str]]],
         desk: Desk | None = None,
         *,
+        figures: Callable[[], Awaitable[Figures]] | None = None,
         proxies: Proxies = NOBODY,
         has_open_probes: bool = False,
     ) -> None:
@@ -72,6 +74,8 @@ class Server:
         self._people = people
         self._health = health
         self._desk = desk
+        self._figures = figures
+        self._rendering = asyncio.Lock()
         self._listen = listen
         self._has_open_probes = has_open_probes
         self._sockets: list[socket.socket] = []
@@ -156,10 +160,14 @@ class Server:
             return await self._acted(request, self._desk)
         if path == "/healthz":
             return self._probed(request, {})
-        if path == "/readyz" and (self._has_open_probes or _is_local(request)):
+        is_insider = self._has_open_probes or _is_local(request)
+        if path == "/readyz" and is_insider:
             return self._probed(request, await self._health())
-        shelf = self.shelf
-        response = pages.answer(self._snapshot, method, path, _query(request), _headers(request))
+        if path == "/metrics" and is_insider and self._figures:
+            return self._told(request, await self._figures())
+        snapshot, shelf = self._snapshot, self.shelf
+        headers = _headers(request, pages.HEARD)
+        response = await self._rendered(lambda: pages.answer(snapshot, method, path, _query(request), headers))
         if response.status in (200, 304):
             shelf.put(method.encode(), _target(request), request.scope["headers"], response)
         return response
@@ -173,7 +181,13 @@ class Server:
         except NotifierError as error:
             log.error("feed_reader failed reason=%s", error)
             return self._page("unavailable", request)
-        return pages.private(self._snapshot, request.method, _query(request), _headers(request), reader.language)
+        snapshot, method, headers = self._snapshot, request.method, _headers(request, pages.HEARD)
+        return await self._rendered(lambda: pages.private(snapshot, method, _query(request), headers, reader.language))
+
+    async def _rendered(self, answer: Callable[[], Response]) -> Response:
+        """The answer from a thread, one at a time: what is not ready yet is rendered there, and mail waits for none."""
+        async with self._rendering:
+            return await asyncio.to_thread(answer)
 
     async def _acted(self, request: Request, answer: Desk) -> Response:
         """The answer of a page on which people act."""
@@ -203,8 +217,19 @@ class Server:
         is_well = not any(checks.values())
         told = {"ok": is_well, "checks": {name: wrong or "ok" for name, wrong in checks.items()}}
         body = json.dumps(told, ensure_ascii=False).encode()
-        length = (("Content-Length", str(len(body))),)
-        return Response(200 if is_well else 503, _PROBE + length, b"" if request.method == "HEAD" else body)
+        return _fresh(request, "application/json", body, 200 if is_well else 503)
+
+    def _told(self, request: Request, figures: Figures) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return self._page("not-allowed", request, (("Allow", "GET, HEAD"),))
+        text = metrics.render(figures, self.answered, len(self._uvicorn.server_state.connections))
+        return _fresh(request, metrics.MEDIA_TYPE, text.encode())
+
+
+def _fresh(request: Request, media_type: str, body: bytes, status: int = 200) -> Response:
+    """What is true only now, and kept by nobody."""
+    about = (("Content-Type", media_type), ("Cache-Control", "no-store"), ("Content-Length", str(len(body))))
+    return Response(status, about, b"" if request.method == "HEAD" else body)
 
 
 def _flaw(request: Request) -> str:
@@ -231,9 +256,9 @@ def _query(request: Request) -> str:
     return str(request.scope["query_string"], "latin-1")
 
 
-def _headers(request: Request) -> dict[str, str]:
+def _headers(request: Request, heard: Sequence[str] = _HEARD) -> dict[str, str]:
     """What pages heed, by name in lower case, a repeated one as the list that it stands for (RFC 9110 section 5.3)."""
-    return {name: ", ".join(request.headers.getlist(name)) for name in _HEARD if name in request.headers}
+    return {name: ", ".join(request.headers.getlist(name)) for name in heard if name in request.headers}
 
 
 def _target(request: Request) -> bytes:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,10 @@ import pytest
 
 from notifier import pages, server
 from notifier.errors import ListenError, StoreError, TokenError
+from notifier.metrics import Figures
 from notifier.pages import Site, Snapshot, Templates
 from notifier.server import Server
+from notifier.stores import Summary
 from notifier.subscribers import State, Subscriber
 from notifier.talks import Seminar, Session, Talk
 from notifier.tokens import Purpose
@@ -195,6 +198,39 @@ async def test_readyz_is_for_this_machine_unless_it_is_opened(desk, host, header
         transport = httpx.ASGITransport(app, client=(host, 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
             assert (await client.get("/readyz", headers=headers)).status_code == (200 if is_open else status)
+
+
+async def figures() -> Figures:
+    return Figures(Summary({"sent": 3}), 1, 2, False, False)
+
+
+async def test_figures_are_told_to_this_machine_only_unless_they_are_opened(desk):
+    for is_open, host, status in ((False, "127.0.0.1", 200), (False, "192.0.2.1", 404), (True, "192.0.2.1", 200)):
+        app = Server([], SNAPSHOT, desk, desk.health, figures=figures, has_open_probes=is_open).app
+        transport = httpx.ASGITransport(app, client=(host, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            await client.get("/robots.txt")
+            answered = await client.get("/metrics")
+            assert answered.status_code == status
+            assert ('notifier_deliveries{state="sent"} 3' in answered.text) is (status == 200)
+            assert ('notifier_http_responses_total{status="200"} 1' in answered.text) is (status == 200)
+            assert (await client.head("/metrics")).content == b""
+            assert (await client.post("/metrics")).status_code == (405 if status == 200 else 404)
+
+
+async def test_what_has_to_be_rendered_first_does_not_keep_the_others_waiting(client, monkeypatch):
+    """The event loop sends mail, too."""
+    threads = []
+    answer = pages.answer
+
+    def noted(*args: object) -> object:
+        threads.append(threading.current_thread())
+        return answer(*args)
+
+    monkeypatch.setattr(pages, "answer", noted)
+    await asyncio.gather(*(client.get(f"/calendar.ics?past={n}d") for n in range(20)))
+    assert len(threads) == 20
+    assert threading.main_thread() not in threads
 
 
 async def test_a_failure_in_one_request_is_a_page_and_leaks_nothing(client, desk, caplog):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -110,7 +109,7 @@ class Feeds:
         self._seminar, self._press, self._now, self._since = seminar, press, now, since
         self._are_private = are_private
         self._sessions = {session.id: session for session in seminar.sessions}
-        self._kept: OrderedDict[tuple[str, Choice], Document] = OrderedDict()
+        self._kept: dict[tuple[str, Choice], Document] = {}
         for session_id, choice in asked:
             if document := self.find(choice, session_id):
                 _ = document.encodings  # so that no reader waits for them
@@ -118,22 +117,21 @@ class Feeds:
     @property
     def asked(self) -> tuple[tuple[str, Choice], ...]:
         """What was asked for and is kept, the latest last: a session's id or "" for the whole feed, and the choice."""
-        return tuple(self._kept)
+        return tuple(self._kept)  # in one step, also while a reader in another thread asks for one more
 
     def find(self, choice: Choice, session_id: str = "") -> Document | None:
         """The calendar of the seminar, or of one session; None where there is no such session."""
         session = self._sessions.get(session_id)
         if session_id and session is None:
             return None
-        if (known := self._kept.get((session_id, choice))) is None:
-            known = self._kept[session_id, choice] = self._dated(session, choice)
-            self._forget()
-        self._kept.move_to_end((session_id, choice))
+        known = self._kept.pop((session_id, choice), None) or self._dated(session, choice)
+        self._kept[session_id, choice] = known  # the latest is the last
+        self._forget()
         return known
 
     def _forget(self) -> None:
         while len(self._kept) > 1 and (len(self._kept) > KEPT or self._size > KEPT_BYTES):
-            self._kept.popitem(last=False)
+            del self._kept[next(iter(self._kept))]
 
     @property
     def _size(self) -> int:

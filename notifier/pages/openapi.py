@@ -300,4 +300,12 @@ def _probe(summary: str) -> Schema:
 _PROBES = {
     "/healthz": _probe("Whether the process lives."),
     "/readyz": _probe("Whether list, store, clock and mail are well; by default only this machine may ask."),
+    "/metrics": {
+        "get": {
+            "summary": "Figures for Prometheus; by default only this machine may ask.",
+            "responses": {
+                "200": {"description": "The figures.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            },
+        }
+    },
 }
