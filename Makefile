@@ -31,6 +31,9 @@ lint: .venv/dev.stamp ## look at form, habits and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+pictures: .venv/dev.stamp ## take a picture of every page and mail, with Chromium, into var/pictures
+	@$(BIN)/python tests/browser/pictures.py var/pictures
+
 lock: .venv/run.stamp ## pin the newest dependencies that pyproject.toml allows
 	@$(PIP) uv
 	@$(LOCK) $(PROJECT) --output-file requirements/run.txt

@@ -325,10 +325,15 @@ def test_every_link_to_this_site_leads_somewhere():
 
 
 def test_pages_of_a_site_in_a_folder_link_into_that_folder():
-    page = landing(built(site=replace(SITE, base_url="https://example.org/seminar/")))
+    snapshot = built(site=replace(SITE, base_url="https://example.org/seminar/"))
+    for (name, language), document in snapshot.pages.items():
+        if "html" not in document.media_type:
+            continue
+        page = BeautifulSoup(document.body, "html.parser")
+        links = [tag[at] for at in ("href", "src", "action") for tag in page.select(f"[{at}]")]
+        assert all(link.startswith("/seminar/") for link in links if link.startswith("/")), (name, language)
+    page = landing(snapshot)
     assert page.select_one("link[rel=stylesheet]")["href"].startswith("/seminar/style-")
-    links = [link["href"] for link in page.select("[href]") if link["href"].startswith("/")]
-    assert all(link.startswith("/seminar/") for link in links)
     assert page.select_one("[href^='webcal:']")["href"] == "webcal://example.org/seminar/joint-seminar.ics"
 
 
@@ -709,6 +714,12 @@ def test_a_session_that_ends_is_rendered_anew():
     after = built(now=NEXT.end, previous=SNAPSHOT)
     assert [name for name, one in after.shown.items() if one is not SNAPSHOT.shown[name]] == ["2021-11-27"]
     assert built(now=NEXT.end).shown["2021-11-27"].pages["en"].body == after.shown["2021-11-27"].pages["en"].body
+
+
+def test_pages_that_tell_of_no_session_are_rendered_once():
+    edited = built(replace(SEMINAR, sessions=(PAST, replace(NEXT, notice="Late."), LATER)), previous=SNAPSHOT)
+    for name in (*pages.DIALOGUES, *pages.PROBLEMS):
+        assert edited.pages[name, "zh"] is SNAPSHOT.pages[name, "zh"], name
 
 
 def test_a_changed_site_or_series_renders_every_session_anew():

@@ -97,6 +97,7 @@ class Press:
         self.basis = (site, self.head, templates.texts)
         # By its version, because another program may render the same otherwise.
         self.digest = digest(__version__, repr(site), repr(self.head), *chain(*sorted(templates.texts.items())))
+        self._standing: dict[tuple[Any, ...], Document] = {}
         assets = list(self._assets())
         self.assets = {path: document for _, path, document in assets}
         self._feed_url = f"{site.base_url}/{quote(seminar.id)}.ics"
@@ -132,6 +133,13 @@ class Press:
         html = self.fragment(template, language, **values)
         about = (("Content-Language", LANGUAGES[language]), *SAFE, *headers)
         return self.document(html, HTML, cache_control=cache_control, headers=about)
+
+    def standing(self, template: str, language: str, cache_control: str = "no-store", **values: Any) -> Document:
+        """The same page, made once: nothing in it depends on the clock or on any session. Raises TemplateError."""
+        key = (template, language, *values.items())
+        if key not in self._standing:
+            self._standing[key] = self.page(template, language, cache_control, **values)
+        return self._standing[key]
 
     def fragment(self, template: str, language: str, **values: Any) -> Markup:
         """What the template makes in one language, for a page or to stand in one. Raises TemplateError."""

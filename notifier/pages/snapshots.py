@@ -245,9 +245,9 @@ def _pages(schedule: Schedule, press: Press) -> Iterator[tuple[tuple[str, str], 
         yield ("/subscribe", language), press.page("subscribe", language, MINUTES, path="/subscribe", **forms.ways())
         yield ("/embed", language), press.page("embed", language, MINUTES, SAFE_EMBEDDED, **told)
         for name in DIALOGUES:
-            yield (name, language), press.page(name, language)
+            yield (name, language), press.standing(name, language)
         for name in PROBLEMS:
-            yield (name, language), press.page("problem", language, problem=name)
+            yield (name, language), press.standing("problem", language, problem=name)
 
 
 def _followed(seminar: Seminar, shown: Mapping[str, Shown], press: Press) -> Iterator[tuple[tuple[str, str], Document]]:
