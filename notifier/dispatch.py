@@ -268,7 +268,7 @@ class Dispatcher:
             limit = min(BATCH, max(sum(wants), *(self.room(lane) for lane in self._lanes)))
             claims = await self._store.claim(limit, self._now(), self.paused | self._refused.keys())
             self._is_dry = len(claims) < limit
-            self._claims.extend(claims)
+            self._claims.extend(_in_turns(claims))
         # In turns, so that a short list occupies every link.
         places = [
             o for turn in range(max(wants)) for o, wanted in zip(self._outboxes, wants, strict=True) if turn < wanted
@@ -498,6 +498,18 @@ class _Outbox:
         if len(self.stock) < self._window // 2:
             self._dispatcher.ask()
         return message
+
+
+def _in_turns(claims: Sequence[Claim]) -> list[Claim]:
+    """The claims with those of one notice in turns over the recipients' domains, none of which gets a burst."""
+    turns: Counter[tuple[int, str]] = Counter()
+    keyed = []
+    for claim in claims:
+        notice, domain = claim.notice_id, claim.subscriber.address.rpartition("@")[2].lower()
+        turns[notice, domain] += 1
+        keyed.append((turns[notice, domain], claim))
+    notices = {claim.notice_id: place for place, claim in reversed(list(enumerate(claims)))}
+    return [claim for _, claim in sorted(keyed, key=lambda pair: (notices[pair[1].notice_id], pair[0]))]
 
 
 def _unsent_state(claim: Claim) -> DeliveryState:

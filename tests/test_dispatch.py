@@ -508,3 +508,16 @@ async def test_what_the_organisers_are_to_know_waits_for_a_mail_server(room: Roo
 async def test_how_fast_it_goes_is_known(room: Room) -> None:
     await room.work(ada="sent", bob="sent", carol="sent")
     assert room.dispatcher.per_minute() == 3
+
+
+async def test_no_domain_gets_its_mail_in_one_burst(tmp_path: Path) -> None:
+    people = [Subscriber(f"p{n}@{domain}.org") for domain in ("big", "small", "one") for n in range(5)][:11]
+    store = await owing(tmp_path / "notifier.db", [*people, Subscriber("p5@big.org")])
+    room = Room(store)
+    await room.use(Lane(room.post, 1))
+    await room.until(lambda: len(room.post.taken) == 12)
+    assert [address.partition("@")[2].split(".")[0] for address in room.post.taken] == [
+        "big", "small", "one", *(4 * ["big", "small"]), "big",
+    ]  # fmt: skip
+    await room.dispatcher.stop()
+    await store.close()
