@@ -97,9 +97,18 @@ class FaultServer:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        fault, recipient = "", ""
+        fault, recipient, unheard = "", "", ""
         say = _sayer(writer)
-        while line := await reader.readline():
+        while True:
+            try:
+                line = await reader.readline()
+            except ConnectionError:
+                line = b""
+            if not line:
+                # Who leaves without a word may have given up just before our reply; machines are slow at times.
+                self.cut.update({unheard} - {""})
+                return
+            unheard = ""
             verb = line.split(b":")[0].split()[0].upper()
             if verb == b"EHLO":
                 await say(
@@ -119,6 +128,7 @@ class FaultServer:
                 self._drop_if(fault, "data")
                 await say(b"354 go on")
                 await self._receive(reader, writer, fault, recipient)
+                unheard = recipient if fault not in EXCUSES else ""
                 recipient = ""
             elif verb == b"RSET":
                 recipient = ""

@@ -685,3 +685,19 @@ async def test_a_review_of_an_empty_ledger_is_empty(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "notifier.db")
     assert await store.review(5) == Review()
     await store.close()
+
+
+@pytest.mark.parametrize("how", ["deferred", "ambiguous", "crash"])
+async def test_a_mail_on_the_wire_when_its_change_is_told_is_not_sent_again(store: Store, how: str) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.intend([ada], NOW)
+    change = replace(opening("change-1", generation=1), before=session(START - DAYS))
+    told = replace(change.notice, kind=Kind.CHANGE, recipients=Recipients(told=True))
+    assert await store.settle([replace(change, notice=told)], session(), NOW) == [3]
+    if how == "crash":
+        await store.begin(NOW, ())
+    else:
+        await store.record([Result(ada, DeliveryState(how), NOW, reply="later")], NOW)
+    rows = await store.deliveries(ada.subscriber.id)
+    assert [(d.notice.rule, d.state) for d in rows] == [("reminder-1d", "cancelled"), ("change-1", "queued")]

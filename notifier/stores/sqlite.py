@@ -175,6 +175,16 @@ _RECORD = f"""
         code = json_extract(row.value, '$[6]'), reply = coalesce(json_extract(row.value, '$[7]'), reply), updated = :now
     {_OF_LIST} AND delivery.state IN ('claimed', 'in-flight')
 """
+
+# What was on the wire when a change of its session opened, and is to be tried again: the change has taken its place.
+_SUPERSEDE = f"""
+    UPDATE delivery SET state = 'cancelled', not_before = NULL, reply = 'told by the change mail instead', updated = :at
+    WHERE {_UNSENT} AND EXISTS (
+        SELECT 1 FROM notice old JOIN notice new ON new.session_id = old.session_id AND new.id > old.id
+        JOIN delivery d ON d.notice_id = new.id AND d.subscriber_id = delivery.subscriber_id
+        WHERE old.id = delivery.notice_id AND new.kind IN ('change', 'cancelled'))
+"""
+
 # Whose deliveries the next `expire` looks at; of this connection alone, which is the only one that writes.
 _WATCH = """
 CREATE TEMP TABLE changed (subscriber_id INTEGER PRIMARY KEY);
@@ -242,6 +252,7 @@ class SqliteStore:
                 "UPDATE delivery SET state = 'ambiguous', not_before = :at, updated = :at WHERE state = 'claimed'",
                 {"at": at},
             )
+            db.execute(_SUPERSEDE, {"at": at})
 
         await self._write(work)
 
@@ -326,9 +337,16 @@ class SqliteStore:
         ]
         dead = [(result.claim.subscriber.id, result.reply) for result in results if result.is_dead_address]
 
+        put_off = [
+            {"at": at, "notice": result.claim.notice_id, "subscriber": result.claim.subscriber.id}
+            for result in results
+            if result.state in (DeliveryState.QUEUED, DeliveryState.DEFERRED, DeliveryState.AMBIGUOUS)
+        ]
+
         def work(db: sqlite3.Connection) -> None:
             if rows:
                 db.execute(_RECORD, {"rows": _json(rows), "now": at})
+            db.executemany(f"{_SUPERSEDE} AND notice_id = :notice AND subscriber_id = :subscriber", put_off)
             for subscriber_id, reply in dead:
                 _block(db, subscriber_id, f"there is no such mailbox: {reply}", at, "mail server")
 
