@@ -8,6 +8,7 @@ APScheduler only wakes it, and a heartbeat of its own does the same should APSch
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -91,6 +92,9 @@ class Daemon:
         """
         async with AsyncExitStack() as held:
             await self._start(held)
+            # What is there now stays; looking through it for rubbish again and again would cost more than all else.
+            gc.collect()
+            gc.freeze()
             systemd.tell("READY=1", f"STATUS={self._next_words()}")
             log.info("started pid=%d at=%s %s", os.getpid(), self._config.server.base_url, self._next_words())
             await self._stop.wait()

@@ -26,7 +26,10 @@ from icalendar import (
     Timezone,
     TimezoneDaylight,
     TimezoneStandard,
+    vCategory,
+    vDDDTypes,
     vDuration,
+    vInt,
     vRecur,
     vText,
     vUri,
@@ -35,7 +38,7 @@ from icalendar.timezone import is_utc
 
 from notifier.errors import Problem
 from notifier.mathtext import plain_math
-from notifier.talks import Link, Seminar, Session, Talk, grouped
+from notifier.talks import Link, Seminar, Session, Status, Talk, grouped
 
 PRODID = "-//seminar-notifier//notifier//EN"  # constant: clients compare it
 LONGEST_SUMMARY = 255
@@ -53,6 +56,7 @@ _END_EVENT = b"END:VEVENT\r\n"
 _DAY = timedelta(days=1)
 _FOLD = 74  # octets of a piece beside the space that it begins with
 _SECOND = timedelta(seconds=1)
+_MOST_EVENTS, _MOST_ABOUT = 8192, 16
 _TABLES_END = 2038  # the year in which zones' tables end; a rule that holds until then is taken to stay
 _OPENABLE = re.compile(r"(https?://|wemeet:|zoommtg:|msteams:|rtsps?://|ftp://|sips?:|tel:)\S", re.IGNORECASE)
 _PROVIDERS = MappingProxyType(
@@ -124,11 +128,16 @@ def render(
     sessions = _in_window(seminar.sessions, today, options)
     if options.split:
         sessions = [part for session in sessions for part in _split(session)]
-    calendar = _calendar(seminar)
-    _add_head(calendar, seminar, base, language, f"{base}/{quote(seminar.id)}.ics" if source is None else source)
-    name = seminar.name_in(language)
-    events = [_with_alarms(_event(s, name, base, language), s, name, language, options, today) for s in sessions]
-    return _joined(calendar, seminar, sessions, events)
+    own = f"{base}/{quote(seminar.id)}.ics" if source is None else source
+    name, description = seminar.name_in(language), seminar.description_in(language)
+    head = _head(name, description, seminar.timezone, base, own)
+    events = _events(sessions, name, base, language)
+    if options.alarms:
+        events = [
+            _with_alarms(event, session, name, language, options, today)
+            for event, session in zip(events, sessions, strict=True)
+        ]
+    return _joined(head, seminar, sessions, events)
 
 
 def size_warnings(seminar: Seminar, *, now: datetime, base_url: str) -> tuple[Problem, ...]:
@@ -171,7 +180,7 @@ def single(
     with the address of the `organizer` whose word it is. Alarms ring only where `now` tells that the session is to
     come.
     """
-    calendar = _calendar(seminar)
+    calendar = _calendar(seminar.timezone)
     if method:
         calendar.add("METHOD", method)
     name, base = seminar.name_in(language), base_url.rstrip("/")
@@ -186,7 +195,7 @@ def single(
     if organizer:
         line = _folded(f"ORGANIZER:mailto:{quote(organizer, safe='@+')}".encode())
         events = [event.removesuffix(_END_EVENT) + line + _END_EVENT for event in events]
-    return _joined(calendar, seminar, sessions, events)
+    return _joined(_opened(calendar), seminar, sessions, events)
 
 
 def last_turn(seminar: Seminar, now: datetime, options: Options) -> datetime | None:
@@ -206,7 +215,8 @@ def _midnight(moment: datetime, seminar: Seminar) -> datetime:
 
 def _in_window(sessions: Iterable[Session], today: datetime, options: Options) -> list[Session]:
     """The sessions that the feed holds, in their order. By whole days, so that a day has one feed."""
-    shown = [s for s in sessions if not s.is_cancelled or (options.cancelled and s.end >= today - CANCELLED_FOR)]
+    off, seen_until = Status.CANCELLED, today - CANCELLED_FOR
+    shown = [s for s in sessions if s.status is not off or (options.cancelled and s.end >= seen_until)]
     if options.past is None:
         return shown
     over = [s.id for s in shown if s.end < today]
@@ -218,27 +228,33 @@ def _with_alarms(
     event: bytes, session: Session, seminar_name: str, language: str, options: Options, today: datetime
 ) -> bytes:
     """The event with what rings before it; nothing rings for what is over or called off."""
-    if not options.alarms or session.is_cancelled or session.end < today:
+    if session.is_cancelled or session.end < today:
         return event
     text = summary(session, seminar_name, language)
     alarms = (_serialised(_alarm(session, before, text)) for before in options.alarms)
     return b"".join((event.removesuffix(_END_EVENT), *alarms, _END_EVENT))
 
 
-def _split(session: Session) -> Iterator[Session]:
+@functools.lru_cache(maxsize=_MOST_EVENTS)
+def _split(session: Session) -> tuple[Session, ...]:
     """The session as one for each talk, with an identity that lasts while the talks keep their order."""
     if len(session.talks) < 2:
-        yield session
-        return
+        return (session,)
     local, _, domain = session.uid.rpartition("@")
-    for number, talk in enumerate(session.talks, start=1):
-        start, end = talk.start or session.start, talk.end or session.end
-        yield replace(session, uid=f"{local}-talk-{number}@{domain}", talks=(talk,), start=start, end=end)
+    return tuple(
+        replace(
+            session,
+            uid=f"{local}-talk-{number}@{domain}",
+            talks=(talk,),
+            start=talk.start or session.start,
+            end=talk.end or session.end,
+        )
+        for number, talk in enumerate(session.talks, start=1)
+    )
 
 
-def _joined(calendar: Calendar, seminar: Seminar, sessions: Sequence[Session], events: Iterable[bytes]) -> bytes:
+def _joined(head: bytes, seminar: Seminar, sessions: Sequence[Session], events: Iterable[bytes]) -> bytes:
     """The document of ready-made parts: serialising is slow, so what did not change is not serialised again."""
-    head = _serialised(calendar).removesuffix(_END)
     return b"".join((head, *_timezones(sessions, seminar.timezone), *events, _END))
 
 
@@ -261,25 +277,32 @@ def _folded(line: bytes) -> bytes:
     return b"\r\n ".join((*pieces, line[begin:])) + b"\r\n"
 
 
-def _calendar(seminar: Seminar) -> Calendar:
+def _opened(calendar: Calendar) -> bytes:
+    """The calendar up to where its components begin."""
+    return _serialised(calendar).removesuffix(_END)
+
+
+def _calendar(timezone: str) -> Calendar:
     # Not Calendar.new(), which adds a random UID: with any UID here vdirsyncer shows one event of twelve.
     calendar = Calendar()
     calendar.add("VERSION", "2.0")
     calendar.add("PRODID", PRODID)
     calendar.add("CALSCALE", "GREGORIAN")
-    calendar.add("X-WR-TIMEZONE", vText(seminar.timezone))
+    calendar.add("X-WR-TIMEZONE", vText(timezone))
     return calendar
 
 
-def _add_head(calendar: Calendar, seminar: Seminar, base_url: str, language: str, source: str) -> None:
+@functools.lru_cache(maxsize=64)
+def _head(name: str, description: str, timezone: str, base_url: str, source: str) -> bytes:
+    calendar = _calendar(timezone)
     # Properties that icalendar does not know are escaped only as vText.
-    name = vText(_line(seminar.name_in(language)))
-    calendar.add("NAME", name)
-    calendar.add("X-WR-CALNAME", name)
-    if seminar.description_in(language):
-        description = vText(_trim(_line(seminar.description_in(language)), LONGEST_PART))
-        calendar.add("DESCRIPTION", description)
-        calendar.add("X-WR-CALDESC", description)
+    title = vText(_line(name))
+    calendar.add("NAME", title)
+    calendar.add("X-WR-CALNAME", title)
+    if description:
+        about = vText(_trim(_line(description), LONGEST_PART))
+        calendar.add("DESCRIPTION", about)
+        calendar.add("X-WR-CALDESC", about)
     # RFC 7986 section 5.7: "no default", so the type has to be named.
     calendar.add("REFRESH-INTERVAL", vDuration(REFRESH), parameters={"VALUE": "DURATION"})
     calendar.add("X-PUBLISHED-TTL", vDuration(REFRESH))
@@ -287,32 +310,63 @@ def _add_head(calendar: Calendar, seminar: Seminar, base_url: str, language: str
     if source:
         calendar.add("SOURCE", vUri(_uri(source)), parameters={"VALUE": "URI"})
     calendar.add("URL", vUri(f"{_uri(base_url)}/"))
+    return _opened(calendar)
+
+
+# By the very object that a session is, since of thousands nearly all are those of the last time; each is kept alive
+# here, so that no other can have its number. Whatever is dropped is found by its value still.
+_made: dict[tuple[str, str, str], dict[int, tuple[Session, bytes]]] = {}
+
+
+def _events(sessions: Iterable[Session], seminar_name: str, base_url: str, language: str) -> list[bytes]:
+    about = seminar_name, base_url, language
+    if about not in _made and len(_made) >= _MOST_ABOUT:
+        _made.clear()
+    made = _made.setdefault(about, {})
+    if len(made) > _MOST_EVENTS:
+        made.clear()
+
+    def event(session: Session) -> tuple[Session, bytes]:
+        one = made[id(session)] = session, _event(session, *about)
+        return one
+
+    return [(made.get(id(session)) or event(session))[1] for session in sessions]
+
+
+def forget() -> None:
+    """Drops all events that were made already."""
+    _made.clear()
+    _event.cache_clear()
 
 
 # A session that did not change is the same value, and so its event is the same bytes. Room for two languages of a
 # feed of thousands; the bytes of one are some kilobytes.
-@functools.lru_cache(maxsize=8192)
+@functools.lru_cache(maxsize=_MOST_EVENTS)
 def _event(session: Session, seminar_name: str, base_url: str, language: str) -> bytes:
-    event = Event()
     page = f"{_uri(base_url)}/sessions/{quote(session.id, safe='')}"
-    modified = session.modified or session.start
-    event.add("UID", session.uid or session.id)
-    event.add("DTSTAMP", modified.astimezone(UTC))
-    event.add("LAST-MODIFIED", modified.astimezone(UTC))
-    event.add("CREATED", (session.created or modified).astimezone(UTC))
-    event.add("SEQUENCE", session.revision)
-    event.add("DTSTART", _local(session.start, session.timezone))
-    event.add("DTEND", _local(session.end, session.timezone))
-    event.add("SUMMARY", summary(session, seminar_name, language))
-    event.add("DESCRIPTION", _description(session, page, language))
+    modified = vDDDTypes((session.modified or session.start).astimezone(UTC))
+    # Of ready values, since finding the type of each by its name takes as long as writing it.
+    event = Event(
+        {
+            "UID": vText(session.uid or session.id),
+            "DTSTAMP": modified,
+            "LAST-MODIFIED": modified,
+            "CREATED": vDDDTypes((session.created or session.modified or session.start).astimezone(UTC)),
+            "SEQUENCE": vInt(session.revision),
+            "DTSTART": vDDDTypes(_local(session.start, session.timezone)),
+            "DTEND": vDDDTypes(_local(session.end, session.timezone)),
+            "SUMMARY": vText(summary(session, seminar_name, language)),
+            "DESCRIPTION": vText(_description(session, page, language)),
+            "URL": vUri(page),
+            "STATUS": vText(session.status.upper()),
+            "TRANSP": vText("TRANSPARENT" if session.is_cancelled else "OPAQUE"),
+            "CLASS": vText("PUBLIC"),
+            "CATEGORIES": vCategory([_line(seminar_name)]),
+        }
+    )
     if location := _location(session, language):
-        event.add("LOCATION", location)
-    event.add("URL", vUri(page))
+        event["LOCATION"] = vText(location)
     _add_conferences(event, session, language)
-    event.add("STATUS", session.status.upper())
-    event.add("TRANSP", "TRANSPARENT" if session.is_cancelled else "OPAQUE")
-    event.add("CLASS", "PUBLIC")
-    event.add("CATEGORIES", [_line(seminar_name)])
     return _serialised(event)
 
 
@@ -480,6 +534,7 @@ def _link(url: str) -> str:
     return _uri(url) or _line(url)
 
 
+@functools.lru_cache(maxsize=4096)  # a meeting's link is that of all its sessions
 def _uri(url: str) -> str:
     """The link in ASCII, without the comma at which clients cut it; empty where it is none that a program may open."""
     escaped = re.sub("%(?![0-9A-Fa-f]{2})", "%25", url)  # a sign that escapes nothing stands for itself
@@ -488,12 +543,9 @@ def _uri(url: str) -> str:
 
 def _timezones(sessions: Sequence[Session], fallback: str) -> Iterator[bytes]:
     """A VTIMEZONE for each zone that an event names, in the order of their names."""
-    first_years: dict[str, int] = {}
-    for session in sessions:
-        year = session.start.astimezone(ZoneInfo(session.timezone)).year
-        first_years[session.timezone] = min(year, first_years.get(session.timezone, year))
+    firsts = {session.timezone: session.start for session in reversed(sessions)}  # they are in order
     # RFC 5545 section 3.6: a calendar has at least one component, also when there is no event.
-    zones = {zone: year for zone, year in first_years.items() if not is_utc(ZoneInfo(zone))}
+    zones = {zone: at.astimezone(ZoneInfo(zone)).year for zone, at in firsts.items() if not is_utc(ZoneInfo(zone))}
     if not sessions:
         zones = {fallback: 2020}
     for zone, year in sorted(zones.items()):

@@ -181,6 +181,10 @@ class Session(_Safe):
 
     _paragraphs = frozenset({"notice"})
 
+    def __hash__(self) -> int:
+        # Of what tells sessions apart: that of every word in them would take longer than what is looked up by it.
+        return hash((self.id, self.uid, self.revision))
+
     @property
     def speakers(self) -> tuple[Speaker, ...]:
         """Everyone who talks in this session, in order."""

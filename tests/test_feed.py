@@ -465,6 +465,17 @@ sys.stdout.buffer.write(feed.render(seminar(*sessions), now=START, base_url="htt
 """
 
 
+def test_what_was_made_already_is_never_taken_for_another_session(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feed, "_MOST_EVENTS", 40)
+    feed.forget()
+    for turn in range(30):  # new objects each time, which may well lie where the last ones lay
+        many = [session(START + n * DAYS, id=f"s{n}", uid=f"{turn}-{n}@x", notice=str(turn)) for n in range(20)]
+        assert uids(*many) == [f"{turn}-{n}@x" for n in range(20)]
+        assert rendered(*many) == rendered(*map(replace, many))
+        del many
+    assert max(map(len, feed._made.values())) <= 100
+
+
 def test_every_process_makes_the_same_bytes():
     here = Path(__file__).parent
     path = os.pathsep.join((str(here), str(here.parent)))
