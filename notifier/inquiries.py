@@ -386,6 +386,7 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
         "to_approve": [d.notice.name for d in decisions if d.needs_approval],
         "next_notice": _said(waiting) | {"due": waiting.due.isoformat()} if waiting else None,
         "subscribers": dict(summary.subscribers),
+        "came_back": dict(summary.returned),
         "blocked": [{"address": one.address, "because": one.reason} for one in summary.blocked],
         "deliveries": dict(summary.deliveries),
         "overdue": summary.overdue,

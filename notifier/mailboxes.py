@@ -95,7 +95,9 @@ class ImapMailbox:
         try:
             if self._box and uids:
                 # Not imap_tools' own flag(): it also expunges what somebody else marked as deleted.
-                self._done(self._box.client.uid("STORE", ",".join(uids), "+FLAGS.SILENT", r"(\Seen)"))
+                status, said = self._box.client.uid("STORE", ",".join(uids), "+FLAGS.SILENT", r"(\Seen)")
+                if status != "OK":
+                    raise imaplib.IMAP4.error(str(said))
         except _FAILURES as error:
             raise self._told(error) from error
         finally:
@@ -130,17 +132,9 @@ class ImapMailbox:
         box.folder.set(self._settings.folder)
 
     def _head(self, box: BaseMailBox, uid: str) -> bytes:
-        # Not imap_tools' own fetch(): it reads every mail whole.
-        answer = self._done(box.client.uid("FETCH", uid, f"(BODY.PEEK[]<0.{LARGEST}>)"))
+        # Not imap_tools' own fetch(): it reads every mail whole. One that the server cannot give keeps back no other.
+        _, answer = box.client.uid("FETCH", uid, f"(BODY.PEEK[]<0.{LARGEST}>)")
         return next((part[1] for part in answer if isinstance(part, tuple)), b"")
-
-    def _done(
-        self, answer: tuple[str, list[bytes | tuple[bytes, bytes] | None]]
-    ) -> list[bytes | tuple[bytes, bytes] | None]:
-        status, data = answer
-        if status != "OK":
-            raise imaplib.IMAP4.error(str(data))
-        return data
 
     def _told(self, error: Exception) -> MailboxError:
         settings = self._settings

@@ -21,7 +21,7 @@ from notifier import marks
 from notifier.replies import DEAD, Answer, Stage, classify, enhanced_code, legible
 from notifier.subscribers import comparable
 
-LARGEST = 256 * 1024  # what is looked at of one mail; a server's own words come first
+LARGEST = 128 * 1024  # what is looked at of one mail; a server's own words come first
 _MOST_PARTS = 50
 _MOST_MARKS = 20
 _LONGEST_LINE = 2000

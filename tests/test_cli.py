@@ -301,9 +301,10 @@ def test_a_blocked_address_is_shown_with_the_reason_and_can_be_restored(house: R
     explained = house("explain", "ada@example.org")
     assert f"ada@example.org: blocked since 2021-11-26: {reason}" in explained.stderr
     assert "came back (hard): 5.1.1 gone" in explained.stdout
-    assert json.loads(house("status", "--json").stdout)["blocked"] == [
-        {"address": "ada@example.org", "because": reason}
-    ]
+    status = json.loads(house("status", "--json").stdout)
+    assert (status["came_back"], status["blocked"]) == (
+        {"hard": 1}, [{"address": "ada@example.org", "because": reason}]
+    )  # fmt: skip
     assert house("subscribers", "restore", "Ada@example.org").stdout == "restored ada@example.org\n"
     assert json.loads(house("status", "--json").stdout)["blocked"] == []
     assert house("subscribers", "restore", "bob@example.org").exit_code == 1

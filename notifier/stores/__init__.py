@@ -115,13 +115,17 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The ledger in numbers: deliveries and subscribers by state, people still owed; the last errors and blocks."""
+    """The ledger in numbers: deliveries and subscribers by state, people still owed, what came back; and the last of it.
+
+    `errors` and `blocked` are the last few of their kind.
+    """
 
     deliveries: Mapping[str, int] = field(default_factory=dict)
     subscribers: Mapping[str, int] = field(default_factory=dict)
     overdue: int = 0
     errors: Sequence[Delivery] = ()
     blocked: Sequence[Subscriber] = ()
+    returned: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

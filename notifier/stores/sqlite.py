@@ -1018,7 +1018,8 @@ def _summary(db: sqlite3.Connection, now: int) -> Summary:
         db, "WHERE d.state IN ('failed', 'ambiguous', 'expired', 'deferred') ORDER BY d.updated DESC LIMIT 5"
     )
     blocked = _subscribers(db, "WHERE s.state = 'blocked' AND s.reason <> '' ORDER BY s.changed DESC LIMIT 5")
-    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked)
+    returned = db.execute("SELECT meaning, count(*) FROM returned GROUP BY meaning ORDER BY meaning")
+    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked, {r[0]: r[1] for r in returned})
 
 
 _LATEST = """(
