@@ -123,6 +123,7 @@ def test_a_key_that_is_not_ours_is_seen() -> None:
         ("example.org", "example.net", {}, Standing.WRONG),
         ("example.org", "example.net", {"n1._domainkey.example.org": ""}, Standing.GOOD),
         ("example.org", "notexample.org", {}, Standing.WRONG),
+        ("notexample.org", "example.org", {}, Standing.WRONG),
     ],
 )
 def test_alignment_is_told_in_words(

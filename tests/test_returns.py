@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -175,22 +174,28 @@ def nested(depth: int) -> bytes:
         b"From: mailer-daemon@x\nSubject: =?=?=?=?\nTo: " + b"=?x?q?" * 10000 + b"\n\n",
         nested(20),
         nested(10000) + b"\n" * 200_000,
-        b"From: mailer-daemon@x\nContent-Type: text/html\n\n" + b"<" * 300_000,
-        b"From: mailer-daemon@x\nSubject: failure notice\n\n" + b"a@" * 150_000,
-        b"From: mailer-daemon@x\nSubject: failure notice\n\n" + b"a.b@c." * 50_000,
-        b"From: mailer-daemon@x\nSubject: failure notice\n\n" + ("用户" * 60_000).encode(),
-        b"From: mailer-daemon@x\nSubject: failure notice\n\n" + b"5.1." * 60_000,
         b"From: mailer-daemon@x\nSubject: failure notice\n\n" + b" " * 260_000,
         b"From: mailer-daemon@x\nSubject: failure notice\n\n" + b"<a@b>\n\n" * 40_000,
         b"From: " * 40_000,
     ],
-    ids=range(18),
+    ids=range(13),
 )
-def test_what_is_malformed_or_made_to_hurt_is_read_quickly_and_kills_nobody(mail: bytes) -> None:
-    began = time.process_time()
-    reading = returns.read(mail)
-    assert time.process_time() - began < 20  # the worst takes a second; without bounds it would be minutes
-    assert reading.marks == ()
+def test_what_is_malformed_or_made_to_hurt_is_read_and_kills_nobody(mail: bytes) -> None:
+    assert returns.read(mail).marks == ()
+
+
+@pytest.mark.parametrize("piece", ["<", "a@", "a.b@c.", "5.1.", "用户", "=?x?q?"])
+def test_reading_takes_no_longer_than_the_mail_is_long(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were one pattern's time the square of a line's length, this would take an hour."""
+    monkeypatch.setattr(returns, "LARGEST", 4_000_000)
+    mail = "From: mailer-daemon@x\nSubject: failure notice\nContent-Type: text/html\n\n" + piece * (
+        2_000_000 // len(piece)
+    )
+    assert returns.read(mail.encode()).meaning is Meaning.SOFT
+
+
+def test_a_mail_of_too_many_parts_is_not_parsed() -> None:
+    assert returns.read(nested(60)).said == "too many parts"
 
 
 @given(st.binary(max_size=400))

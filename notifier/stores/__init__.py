@@ -115,7 +115,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The ledger in numbers: deliveries and subscribers by state, people still owed, what came back; and the last of it.
+    """The ledger in numbers: deliveries and subscribers by state, people still owed, and what came back.
 
     `errors` and `blocked` are the last few of their kind.
     """

@@ -449,7 +449,6 @@ class SqliteStore:
             # What a mail server answered may name the address.
             db.execute("UPDATE delivery SET reply = '' WHERE subscriber_id = ?", (subscriber_id,))
             db.execute("UPDATE returned SET said = '' WHERE subscriber_id = ?", (subscriber_id,))
-            db.execute("UPDATE returned SET said = '' WHERE subscriber_id = ?", (subscriber_id,))
             db.execute(
                 "UPDATE delivery SET state = 'cancelled', reply = 'the subscriber was erased', updated = ?"
                 f" WHERE ({_UNSENT}) AND subscriber_id = ?",
