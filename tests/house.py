@@ -75,6 +75,7 @@ class House:
         self.mail = mail
         self.now = DUE - timedelta(minutes=5)
         self.sender = "Seminar <seminar@example.org>"
+        self.login = 'tls = "none"'  # how the mail server is to be spoken to
         self.more = ""  # settings
         self.daemon: Daemon | None = None
         self.life: asyncio.Task[None] | None = None
@@ -95,7 +96,7 @@ class House:
         [smtp]
         host = "127.0.0.1"
         port = {self.mail.port}
-        tls = "none"
+        {self.login}
         [notices]
         tick = "1s"
         {self.more}

@@ -51,17 +51,26 @@ service imap-login {{
 service anvil {{
   {unconfined}
 }}
+auth_mechanisms = plain login
+service auth {{
+  inet_listener {{
+    port = {auth_port}
+  }}
+}}
 """
 
 
 class ImapServer:
-    """Dovecot from `with` to its end; any name may log in with `password`. `port` speaks TLS only after STARTTLS."""
+    """Dovecot from `with` to its end; any name may log in with `password`. `port` speaks TLS only after STARTTLS.
+
+    At `auth_port` mail servers may ask it who may log in there.
+    """
 
     password = "a-secret-for-tests"
 
     def __init__(self, certificate: Path | None = None) -> None:
         self._certificate = certificate
-        self.port, self.tls_port = _free_port(), _free_port()
+        self.port, self.tls_port, self.auth_port = _free_port(), _free_port(), _free_port()
 
     def __enter__(self) -> Self:
         # Its sockets want a short path, and the users it runs as a way in.
@@ -98,6 +107,7 @@ class ImapServer:
             uid=user.pw_uid,
             gid=user.pw_gid,
             port=self.port,
+            auth_port=self.auth_port,
             tls_port=self.tls_port if self._certificate else 0,
         )
         if not self._certificate:

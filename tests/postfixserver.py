@@ -30,7 +30,9 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 default_transport = error:5.4.0 nothing leaves this machine
 recipient_delimiter = +
-smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ refused@readers.test = 550 5.1.1 no such user }} }}, {restrictions}
+smtpd_relay_restrictions = {restrictions}
+{login}
 # What is unknown is taken and comes back, as from servers that only know their neighbours.
 smtpd_reject_unlisted_recipient = no
 virtual_mailbox_domains = readers.test, seminar.test
@@ -38,6 +40,14 @@ virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = inline:{{ {mailboxes} }}
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
+"""
+_LOGIN = """
+smtpd_tls_security_level = may
+smtpd_tls_auth_only = yes
+smtpd_tls_chain_files = {certificate}
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = inet:127.0.0.1:{auth_port}
 """
 _MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
@@ -54,6 +64,7 @@ retry unix - - n - - error
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
+tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 """
 
@@ -65,10 +76,14 @@ def needs_postfix(test: object) -> object:
 
 
 class PostfixServer:
-    """Postfix from `with` to its end, with these mailboxes as Maildirs."""
+    """Postfix from `with` to its end, with these mailboxes as Maildirs; it refuses mail to refused@readers.test.
 
-    def __init__(self, *mailboxes: str) -> None:
+    With a `certificate` it takes mail only after STARTTLS and a login that the Dovecot at `auth_port` approves of.
+    """
+
+    def __init__(self, *mailboxes: str, certificate: Path | None = None, auth_port: int = 0) -> None:
         self._mailboxes = mailboxes
+        self._certificate, self._auth_port = certificate, auth_port
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="postfix-"))  # its sockets want a short path
@@ -81,7 +96,13 @@ class PostfixServer:
         shutil.chown(self._folder / "data", "postfix")
         shutil.chown(self._folder / "mail", 65534, 65534)
         mailboxes = " ".join(f"{{ {box} = {box}/ }}" for box in self._mailboxes)
-        (self._folder / "config" / "main.cf").write_text(_MAIN.format(folder=self._folder, mailboxes=mailboxes))
+        main = _MAIN.format(
+            folder=self._folder,
+            mailboxes=mailboxes,
+            restrictions="permit_sasl_authenticated, reject" if self._certificate else "permit_mynetworks, reject",
+            login=_LOGIN.format(certificate=self._certificate, auth_port=self._auth_port) if self._certificate else "",
+        )
+        (self._folder / "config" / "main.cf").write_text(main)
         (self._folder / "config" / "master.cf").write_text(_MASTER.format(port=self.port))
         self._postfix("start")
         return self

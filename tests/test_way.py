@@ -9,16 +9,22 @@ import re
 import signal
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from pathlib import Path
 
 import httpx
 import icalendar
 import pytest
+import trustme
 from house import DUE, PAGE, PEOPLE, SECOND, TALKS, House
+from imapserver import ImapServer, needs_dovecot
+from postfixserver import PostfixServer, needs_postfix
 
 from notifier import control, inquiries
 from notifier.daemon import Daemon
 from notifier.errors import NotifierError, StoreLocked
 from notifier.pages.copies import addresses
+from notifier.stores.sqlite import SqliteStore
+from notifier.subscribers import Subscriber
 
 
 def words(mail: EmailMessage) -> str:
@@ -293,3 +299,38 @@ async def test_a_mail_server_that_is_down_loses_nothing(house: House) -> None:
     mails = await house.arrived(4)
     assert max(mail["To"] for mail in mails) == "organiser@example.org"  # they learn of it, if late
     assert house.daemon.trouble() == {}
+
+
+@needs_postfix
+@needs_dovecot
+async def test_a_real_postfix_receives_everything_through_starttls_and_login(
+    house: House, authority: tuple[trustme.CA, Path], tmp_path: Path
+) -> None:
+    """Its queue, its TLS, its pipelining, and a refusal in the middle of it."""
+    certificate = tmp_path / "server.pem"
+    authority[0].issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    people = [f"ada+{n}@readers.test" for n in range(40)]
+    with (
+        ImapServer() as accounts,
+        PostfixServer("ada@readers.test", certificate=certificate, auth_port=accounts.auth_port) as postfix,
+    ):
+        house.mail.port = postfix.port
+        house.login = f"""
+        username = "seminar@seminar.test"
+        password = "{accounts.password}"
+        ca_file = "{authority[1]}"
+        """
+        house.sender = "Seminar <seminar@seminar.test>"
+        await house.subscribe(
+            *(Subscriber(address) for address in (*people[:20], "refused@readers.test", *people[20:]))
+        )
+        await house.start()
+        house.now = DUE
+        mails = await asyncio.to_thread(postfix.delivered, "ada@readers.test", 40)
+        await house.stop()
+    assert sorted(str(mail["X-Original-To"] or mail["Delivered-To"]) for mail in mails) == sorted(people)
+    assert all("with ESMTPSA" in str(mail["Received"]) for mail in mails)
+    assert len({str(mail["Message-ID"]) for mail in mails}) == 40
+    store = await SqliteStore.open(house.folder / "var" / "notifier.db", read_only=True)
+    assert (await store.summary(DUE)).deliveries == {"failed": 1, "sent": 40}
+    await store.close()
