@@ -31,6 +31,7 @@ KEEP_ALIVE_SECONDS = 5
 STALL_SECONDS = 60.0  # like nginx's send_timeout: a phone in a tunnel comes back, a stalled reader does not
 LOOK_SECONDS = 5.0
 SHELF_ANSWERS, SHELF_QUESTION = 1024, 1024  # entries, and bytes of one question
+SHELF_BYTES = 64 << 20  # of all bodies: those of forms of the feed that one reader asked for are kept by nobody else
 FIRST_BYTES, CHUNK_BYTES = 64 * 1024, 96 * 1024  # what goes out with the head; what goes out at once after it
 
 _HEARD = tuple(name.encode() for name in HEARD)
@@ -55,6 +56,7 @@ class Shelf:
     def __init__(self) -> None:
         self._ready: dict[Question, Ready] = {}
         self._seen: dict[bytes, Ready] = {}
+        self._bytes = 0
 
     def recall(self, request: bytes) -> Ready | None:
         """The answer to a whole request that is the same to the byte."""
@@ -77,11 +79,14 @@ class Shelf:
         question = _question(method, target, headers)
         if question is None or sum(map(len, filter(None, question))) > SHELF_QUESTION:
             return
-        if len(self._ready) >= SHELF_ANSWERS:
+        if len(self._ready) >= SHELF_ANSWERS or self._bytes > SHELF_BYTES:
             self._ready.clear()  # the few that calendar programs ask for are back at once
+            self._seen.clear()
+            self._bytes = 0
         lines = (f"{name.lower()}: {value}\r\n" for name, value in response.headers)
         head = "".join((*lines, "\r\n")).encode("latin-1")
         self._ready[question] = Ready(response.status, head, response.body)
+        self._bytes += len(response.body)
 
 
 def _question(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Question | None:

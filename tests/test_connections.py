@@ -443,6 +443,17 @@ async def test_a_flood_of_different_questions_does_not_fill_the_memory(running, 
     assert max(len(question[1]) for question in running.shelf._ready) < 100
 
 
+async def test_a_flood_of_different_forms_of_the_feed_does_not_fill_the_memory(running, monkeypatch):
+    whole = len(await exchange(running, asking(b"/calendar.ics?past=all") + LAST))
+    monkeypatch.setattr(connections, "SHELF_BYTES", 10 * whole)
+    for days in range(60):
+        question = asking(b"/calendar.ics?past=%dd" % days)
+        await exchange(running, question * 2 + LAST)
+    shelf = running.shelf
+    assert 0 < sum(len(ready.body) for ready in shelf._ready.values()) <= 12 * whole
+    assert {id(ready) for ready in shelf._seen.values()} <= {id(ready) for ready in shelf._ready.values()}
+
+
 async def test_answers_are_counted_by_status_however_they_are_given(running):
     await exchange(running, asking(b"/robots.txt") * 3 + asking(b"/nothing") + LAST)
     assert running.answered == {200: 4, 404: 1}
