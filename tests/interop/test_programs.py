@@ -67,7 +67,7 @@ NOTICED_BY = {
     "a control character": EVERYONE,
     "an event without its END": EVERYONE,
     "cut off": EVERYONE,
-    "no VERSION": {"KCalendarCore", "calcurse"},
+    "no VERSION": {"icalendar", "KCalendarCore", "calcurse"},
     "a status of its own": EVERYONE - {"calcurse"},
     "a time that is none": EVERYONE,
     "REFRESH-INTERVAL of no type": NOBODY,

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from house import SECOND, House
+from house import PEOPLE, SECOND, House
 
 from interop import lint
 from interop.feeds import WHOLE
@@ -91,7 +91,8 @@ def looks(reading: Reading) -> list[tuple[str, ...]]:
     """When, what, whether and where, as the program shows it; the link must begin the description and end the place."""
     assert reading.error == ""
     for event in reading.events:
-        assert event["description"].splitlines()[0] == f"参会链接 Join: {event['location'].split()[-1]}"
+        label, _, link = event["description"].splitlines()[0].partition(": ")
+        assert (label.split()[0], link) == ("参会链接", event["location"].split()[-1])
     return [
         (event["start"], event["end"], event["summary"], event["status"], event["location"].split()[-1])
         for event in reading.events
@@ -145,6 +146,28 @@ async def test_a_subscription_follows_what_becomes_of_the_sessions(program: Subs
         assert house.daemon._server.answered[304] > 0
 
 
+@every_subscriber
+async def test_a_subscription_of_one_s_own_shows_the_passcode(program: Subscriber, house: House, tmp_path: Path):
+    must_be_there(program)
+    path = await own_feed(house)
+    assert house.daemon is not None
+    folder = tmp_path / "subscriber"
+    folder.mkdir()
+    with program.open({"feed": f"http://{house.daemon.addresses[0]}{path}"}, folder) as subscriptions:
+        shown = await refreshed(subscriptions)
+    assert looks(shown) == SHOWN_BEFORE
+    assert ["密码: 974114" in event["description"] for event in shown.events] == [True] * 5
+
+
+async def own_feed(house: House) -> str:
+    """Where Ada's own calendar is, once the daemon runs."""
+    house.write_list(BEFORE)
+    await house.subscribe(PEOPLE[0])
+    await house.start()
+    told = await house.ask({"do": "feed", "address": PEOPLE[0].address, "revoke": False})
+    return f"/feed/{told['token']}/jsml.ics"
+
+
 FORMS = {
     "calendar.ics": {"stays", "moves", "ceases", "waits", "begins"},
     "jsml.ics?past=all": {"stays", "moves", "ceases", "waits", "begins"},
@@ -158,10 +181,10 @@ FORMS = {
 
 
 async def test_every_form_that_the_daemon_serves_has_no_fault(house: House):
-    house.write_list(BEFORE)
-    await house.start()
+    own = (await own_feed(house)).removeprefix("/")
     await publish(house, AFTER)
-    for form, names in FORMS.items():
+    everything = FORMS["calendar.ics"]
+    for form, names in {**FORMS, own: everything, f"{own}?split=talks&alarm=15&past=all": everything}.items():
         answered = await house.get(f"/{form}")
         assert (form, answered.status_code, lint.faults(answered.content)) == (form, 200, [])
         assert {str(event["uid"]).partition("@")[0] for event in lint.events(answered.content)} == names

@@ -24,7 +24,9 @@ def in_utc(moment: date | None) -> str | None:
 def by_icalendar(data: bytes) -> Iterator[Shown]:
     import icalendar
 
-    yield from map(_component, icalendar.Calendar.from_ical(data).events)
+    calendar = icalendar.Calendar.from_ical(data)
+    calendar.validate()
+    yield from map(_component, calendar.events)
 
 
 def by_recurring_ical_events(data: bytes) -> Iterator[Shown]:
