@@ -30,7 +30,9 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 default_transport = error:5.4.0 nothing leaves this machine
 recipient_delimiter = +
-smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ refused@readers.test = 550 5.1.1 no such user }} }}, {restrictions}
+smtpd_recipient_restrictions =
+  check_recipient_access inline:{{ {{ refused@readers.test = 550 5.1.1 no such user }} }}
+  {restrictions}
 smtpd_relay_restrictions = {restrictions}
 {login}
 # What is unknown is taken and comes back, as from servers that only know their neighbours.
