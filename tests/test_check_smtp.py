@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import rsa
 from mailserver import HOST, MailServer
 from nameserver import NameServer
+from postfixserver import PostfixServer, needs_postfix
 from test_dkim import pem
 
 from notifier import advice, resolver
@@ -102,6 +103,18 @@ def test_programs_get_the_same_as_json(check: Check, names: NameServer) -> None:
     assert [warning["message"].partition(":")[0] for warning in told["warnings"]] == ["MX", "SPF", "DMARC"]
 
 
+@needs_postfix
+def test_what_postfix_offers_is_told_by_what_it_means(check: Check, names: NameServer) -> None:
+    with PostfixServer() as postfix:
+        result = check(port=postfix.port)
+    assert result.stdout.splitlines()[1:5] == [
+        "  PIPELINING: a mail takes one round trip",
+        "  SIZE: mails of up to 10.2 MB",
+        "  DSN: it is asked to report in a form that names the delivery",
+        "  SMTPUTF8: addresses in all scripts can be mailed",
+    ]
+
+
 @pytest.fixture
 def certified(tmp_path: Path) -> tuple[trustme.CA, Path]:
     authority = trustme.CA()
@@ -169,6 +182,16 @@ def test_subscribers_whom_the_server_cannot_reach_are_counted(check: Check, name
         assert CliRunner().invoke(main, ["subscribers", "add", "王伟@example.org"]).exit_code == 0
         result = check(port=server.port)
     assert "warning: 1 subscribers have addresses that it cannot carry: it offers no SMTPUTF8" in result.stdout
+
+
+def test_a_list_that_the_provider_s_limits_cannot_serve_in_time_is_told(check: Check, names: NameServer) -> None:
+    Path("people.csv").write_text("address\n" + "".join(f"reader{n}@example.org\n" for n in range(300)))
+    with MailServer() as server:
+        check(port=server.port)
+        assert CliRunner().invoke(main, ["subscribers", "import", "people.csv"]).exit_code == 0
+        result = check(port=server.port, more="[smtp.rate]\nper_day = 100")
+    assert result.exit_code == 0
+    assert "cannot reach everyone in time: 300 mails take" in result.stdout
 
 
 def test_a_sender_of_this_machine_is_not_looked_up(check: Check, names: NameServer) -> None:
