@@ -218,6 +218,58 @@ async def test_no_other_site_has_its_visitors_subscribe(house: Neighbour, header
     await house.arrived(int(status == 200))
 
 
+async def test_the_one_click_is_taken_from_a_mail_program_in_a_browser(house: Neighbour) -> None:
+    own = await house.join()
+    headers = {"Origin": "https://mail.example", "Sec-Fetch-Site": "cross-site"}
+    answered = await house.client.post(own["unsubscribe"], data={"List-Unsubscribe": "One-Click"}, headers=headers)
+    assert (answered.status_code, "will not write to you again" in answered.text) == (200, True)
+
+
+async def test_a_request_survives_a_mail_server_that_is_down_and_a_restart(house: Neighbour) -> None:
+    house.mail.stop()
+    assert (await house.ask()).status_code == 200
+    await house.stop()
+    house.mail.start()
+    house.now += timedelta(minutes=5)
+    await house.start()
+    (mail,) = await house.arrived(1)
+    assert (await house.client.post(links(mail)["confirm"])).status_code == 200
+    await house.arrived(2)
+
+
+async def test_on_hold_nobody_is_asked_until_it_ends(house: Neighbour) -> None:
+    assert house.daemon is not None
+    await house.daemon._answer({"do": "hold", "reason": "a look first"})
+    await house.until(lambda: house.hold != "")
+    await house.ask()
+    await house.arrived(0)
+    await house.daemon._answer({"do": "release"})
+    await house.arrived(1)
+
+
+async def test_links_of_an_older_key_work_until_it_is_retired(house: Neighbour) -> None:
+    own = await house.join()
+    assert house.daemon is not None
+    await house.daemon._answer({"do": "rotate", "retire": False})
+    assert (await house.client.get(own["preferences"])).status_code == 200
+    await house.ask()
+    fresh = links((await house.arrived(3))[2])
+    assert fresh["preferences"] != own["preferences"]
+    await house.daemon._answer({"do": "rotate", "retire": True})
+    for path in (*own.values(), *fresh.values()):
+        assert (await house.client.get(path)).status_code == 404
+
+
+async def test_where_only_the_operator_adds_readers_nobody_else_does(house: Neighbour) -> None:
+    await house.stop()
+    house.more = "[subscriptions]\n        open = false"
+    await house.start()
+    assert "By mail" not in (await house.client.get("/en/subscribe")).text
+    answered = await house.ask()
+    assert (answered.status_code, "No subscriptions by mail here" in answered.text) == (403, True)
+    await house.arrived(0)
+
+
 async def test_a_link_that_is_forged_cut_swapped_or_old_does_nothing(house: Neighbour) -> None:
     await house.ask()
     (mail,) = await house.arrived(1)
