@@ -350,7 +350,7 @@ async def test_the_owner_takes_their_record_and_is_forgotten(house: Neighbour) -
     assert (await house.client.post(own["unsubscribe"])).status_code == 410
     assert house.daemon is not None
     assert [d.address for d in await house.daemon._store.deliveries(1)] == ["", ""]
-    assert EVE.encode() not in b"".join(path.read_bytes() for path in (house.folder / "var").glob("*.db"))
+    assert EVE.encode() not in b"".join(path.read_bytes() for path in (house.folder / "var").glob("notifier.db*"))
 
 
 async def test_revoked_links_end_all_but_the_way_out(house: Neighbour) -> None:
@@ -360,6 +360,16 @@ async def test_revoked_links_end_all_but_the_way_out(house: Neighbour) -> None:
     assert (await house.client.get(own["preferences"])).status_code == 404
     assert (await house.client.get(fresh)).status_code == 200
     assert (await house.client.post(own["unsubscribe"])).status_code == 200
+
+
+async def test_the_undo_of_an_unsubscription_confirms_nobody(house: Neighbour) -> None:
+    await house.ask()
+    assert (
+        await house.client.post(house.token(Purpose.UNSUBSCRIBE, Grant(1)), data={"action": "resubscribe"})
+    ).is_error
+    one = await house.subscriber()
+    assert one is not None
+    assert one.state is State.UNCONFIRMED
 
 
 async def test_the_blocked_are_told_so_and_stay_so(house: Neighbour) -> None:

@@ -456,7 +456,10 @@ class SqliteStore:
             )
             return db.execute("DELETE FROM subscriber WHERE id = ?", (subscriber_id,)).rowcount == 1
 
-        return await self._write(work)
+        is_known = await self._write(work)
+        # What was erased is not to be read in the log of writes either.
+        await self._run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+        return is_known
 
     async def consents(self, subscriber_id: int) -> list[Consent]:
         rows = await self._run(
