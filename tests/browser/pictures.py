@@ -16,13 +16,15 @@ from stage import Stage, chromium, daemon, join, paths, short_list
 from notifier.notices import Kind
 
 LANGUAGES = ("en", "zh")
+KEY = "a-key-for-pictures"
+DESK = f'[desk]\nkey = "{KEY}"\n'
 SIZES = {"phone": (360, 740), "desk": (1100, 900)}
 
 
 def main(folder: Path, only: str = "") -> None:
     """Takes the pictures into the folder, or only those whose name has this in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as place, daemon(Path(place)) as stage, chromium() as browser:
+    with TemporaryDirectory() as place, daemon(Path(place), settings=DESK) as stage, chromium() as browser:
         join(stage, "ada@example.org")
         shown = dict(addresses(stage))
         for (size, (width, height)), scheme in product(SIZES.items(), ("light", "dark")):
@@ -32,6 +34,9 @@ def main(folder: Path, only: str = "") -> None:
                 timezone_id="America/New_York",
             )
             page = context.new_page()
+            page.goto(f"{stage.url}/desk")
+            page.fill("input[name=key]", KEY)
+            page.click("button[value=enter]")
             for name, url in shown.items():
                 picture = f"{name}-{scheme}-{size}.png"
                 if only in picture:
@@ -45,6 +50,7 @@ def addresses(stage: Stage) -> Iterator[tuple[str, str]]:
     for language in LANGUAGES:
         for name, path in paths(stage).items():
             yield f"{name}-{language}", f"{stage.url}{path}{'&' if '?' in path else '?'}lang={language}"
+        yield f"office-{language}", f"{stage.url}/desk?lang={language}"
         for kind in Kind:
             mail = stage.folder / f"{kind}-{language}.html"
             mail.write_text(stage.run("preview", short_list(stage)["soon"], kind, "--lang", language, "--part", "html"))
