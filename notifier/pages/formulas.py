@@ -11,6 +11,7 @@ from notifier.mathtext import parted, plain_math
 from notifier.paragraphs import unwrapped
 
 _LONGEST = 2_000  # characters of TeX; the longest formula of any abstract seen has 200
+_WIDE = 40  # characters of TeX, above which it may be wider than a telephone and gets a place to be scrolled in
 # latex2mathml hands on what stands in \text, \href, \style and \class as it is, so that a talk list could bring in
 # any markup. Only what draws a formula passes.
 _TAGS = frozenset([
@@ -65,7 +66,11 @@ def _mathml(tex: str, display: str) -> Markup | None:
         is_safe = all(map(_draws, ElementTree.fromstring(mathml).iter()))  # noqa: S314 - made here, and has no DTD
     except Exception:  # it raises whatever its tables and indices do on TeX that it does not know
         return None
-    return Markup(mathml) if is_safe else None  # noqa: S704 - every tag and attribute is on the lists above
+    if not is_safe:
+        return None
+    # With a tab stop, because what can be scrolled must be within the keyboard's reach.
+    wide = f'<span class="formula" tabindex="0">{mathml}</span>'
+    return Markup(wide if len(tex) > _WIDE else mathml)  # noqa: S704 - every tag and attribute is on the lists above
 
 
 def _draws(element: ElementTree.Element) -> bool:

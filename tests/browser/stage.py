@@ -204,7 +204,8 @@ error of about
 
 $$\inf_{{g}} \sup_{{x}} |f(x) - g(x)| \sim \frac{{C_d}}{{n^{{1/d}}}}.$$
 
-We ask what can be gained when $f$ is known to be smooth.
+We ask what can be gained when $f$ is known to be smooth, and all terms of
+$a_1 + a_2 + a_3 + a_4 + a_5 + a_6 + a_7 + a_8 + a_9 + a_{{10}} + a_{{11}} + a_{{12}} + a_{{13}} + a_{{14}}$ are there.
 '''
   bio = "Ada Example computes at Example University."
   references = ["https://example.org/paper.pdf", "A. Example, On Numbers, 2020"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from notifier.pages.formulas import with_formulas
 
-DRAWS = {"math", "mi", "mo", "mn", "mrow", "msup", "msub", "mfrac", "mtext"}
+DRAWS = {"span", "math", "mi", "mo", "mn", "mrow", "msup", "msub", "mfrac", "mtext"}
 
 
 def drawn(text: str) -> BeautifulSoup:
@@ -26,6 +26,11 @@ def test_a_formula_becomes_mathml_amid_its_words():
 def test_a_formula_of_its_own_is_set_apart():
     assert drawn(r"so that $$\frac{a}{b}$$ and \[c\]").select("math")[0]["display"] == "block"
     assert len(drawn(r"so that $$\frac{a}{b}$$ and \[c\]").select("[display=block]")) == 2
+
+
+def test_a_wide_formula_can_be_scrolled_also_by_the_keyboard():
+    page = drawn(f"so ${'+'.join('abcdefghijklmnopqrstuvwxyz')}$ and $x$")
+    assert [bool(math.find_parent("span", tabindex="0")) for math in page.select("math")] == [True, False]
 
 
 def test_text_without_formulas_is_only_escaped():
@@ -58,7 +63,8 @@ def test_a_formula_that_cannot_be_read_stays_as_text(tex):
 def test_no_formula_brings_in_markup(tex):
     page = drawn(f"${tex}$")
     assert {tag.name for tag in page.find_all()} <= DRAWS | {"mstyle", "mpadded"}
-    assert not {name for tag in page.find_all() for name in tag.attrs} & {"href", "style", "class", "src", "onerror"}
+    assert not {name for tag in page.find_all() for name in tag.attrs} & {"href", "style", "src", "onerror"}
+    assert not page.select(".next")
 
 
 COMMANDS = [
