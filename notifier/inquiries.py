@@ -459,10 +459,18 @@ async def subscriber(config: Config, address: str) -> Subscriber | None:
         return await store.subscriber(address) if store else None
 
 
-async def template_warnings(config: Config) -> tuple[Problem, ...]:
+async def template_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
     """Nothing, where every template can be used. Raises TemplateError with all that is wrong with them."""
+    from notifier import pages
+
     wiring.mail_templates(config)
-    wiring.page_templates(config)
+    templates, site = wiring.page_templates(config), wiring.page_site(config)
+    try:
+        seminar = (await taken(config))[0].accepted.seminar
+    except NotifierError:  # it is told apart
+        seminar = Seminar("sample", "Sample", config.seminar.timezone)
+    # Every page is rendered once, since only then is a name found that nobody knows.
+    pages.build(seminar, templates, site, now=now)
     return ()
 
 

@@ -149,6 +149,21 @@ def test_check_tells_every_problem_of_list_and_templates_at_once(run: Run) -> No
     assert {"source", "line", "message"} <= told["errors"][0].keys()
 
 
+@pytest.mark.parametrize("page", ["index", "preferences", "confirmed", "subscribe"])
+def test_check_finds_an_unknown_name_in_pages_too(run: Run, page: str) -> None:
+    run("init")
+    Path("own/pages").mkdir(parents=True)
+    override = (
+        '{% extends "shipped/pages/' + page + '.html" %}\n{% block main %}{{ super() }}{{ nobody }}{% endblock %}'
+    )
+    Path(f"own/pages/{page}.html").write_text(override, encoding="utf-8")
+    with Path("config.toml").open("a", encoding="utf-8") as config:
+        config.write('\n[templates]\npath = "own"\n')
+    result = run("check")
+    assert result.exit_code == 1
+    assert f"pages/{page}.html:2: UndefinedError: 'nobody' is undefined" in result.stdout
+
+
 def test_a_page_becomes_a_list_that_reads_the_same(house: Run) -> None:
     imported = json.loads(house("import", "page.txt", "--json").stdout)
     exported = json.loads(house("export", "--json").stdout)

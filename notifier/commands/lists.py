@@ -69,7 +69,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
         now = current_time()
         looks = (
             inquiries.list_warnings(config, now),
-            inquiries.template_warnings(config),
+            inquiries.template_warnings(config, now),
             inquiries.secret_warnings(config),
         )
         for look in looks:
