@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from notifier import (
+    advice,
     control,
     feed,
     files,
@@ -474,10 +475,14 @@ async def template_warnings(config: Config, now: datetime) -> tuple[Problem, ...
     return ()
 
 
-async def secret_warnings(config: Config) -> tuple[Problem, ...]:
-    """The files with secrets that others can read. Raises ConfigError where a key cannot sign mail."""
+async def mail_warnings(config: Config) -> tuple[Problem, ...]:
+    """Which rules of the provider the settings break, and which secrets others can read.
+
+    Raises ConfigError where a key cannot sign mail.
+    """
     wiring.signers(config)
     relays = (config.smtp, config.fallback, config.bounces)
     paths = (*(relay.password_file for relay in relays), config.dkim.key_file, config.dkim.second_key_file)
     open_ones = (path for path in paths if path and path.exists() and path.stat().st_mode & 0o007)
-    return tuple(Problem("others can read this secret", "chmod 600 it", str(path)) for path in open_ones)
+    exposed = (Problem("others can read this secret", "chmod 600 it", str(path)) for path in open_ones)
+    return (*(problem for way in wiring.ways(config).values() for problem in advice.broken_rules(way)), *exposed)

@@ -1,4 +1,4 @@
-"""The mail server and the sender's domain, asked what they offer before any mail is sent; nothing is."""
+"""The mail server, the mailbox and the sender's domain, asked what they offer before any mail is sent; nothing is."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from notifier import advice, domains, inquiries, relay, wiring
-from notifier.advice import Way
-from notifier.config import Config, RelaySection
+from notifier.config import Config
 from notifier.domains import Finding, Published, Standing
-from notifier.errors import NotifierError, Problem
+from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.relay import Report
 from notifier.replies import Answer
 from notifier.resolver import Resolver
@@ -27,7 +26,7 @@ _HERE = ("localhost", "local", "localdomain", "internal", "lan", "home", "test",
 class Inspection:
     """What was found: of each mail server by its section of the settings, and of the sender's domain.
 
-    `problems` keep mail from leaving or from arriving; `doubts` may.
+    `problems` keep mail from leaving or from arriving; `doubts` may. `has_mailbox` where returned mail can be read.
     """
 
     reports: Mapping[str, Report]
@@ -36,11 +35,13 @@ class Inspection:
     problems: tuple[Problem, ...] = ()
     doubts: tuple[Problem, ...] = ()
     meanings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    has_mailbox: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
         return {
             "servers": {section: _report_as_json(report) for section, report in self.reports.items()},
+            "mailbox": self.has_mailbox,
             "domain": {
                 "name": self.domain,
                 "findings": [
@@ -58,19 +59,19 @@ async def inspected(config: Config, now: datetime, resolver: Resolver) -> Inspec
         ConfigError: a key cannot sign, or a file of authorities cannot be used.
         NotifierError: mail goes into a Maildir, and there is no server.
     """
-    if config.mail.transport != "smtp":
+    ways = wiring.ways(config)
+    if not ways:
         raise NotifierError(Problem('[mail] transport is "maildir": no mail server is used', 'set it to "smtp"'))
-    sections = {"smtp": config.smtp, **({"fallback": config.fallback} if config.fallback.host else {})}
-    reports, findings = await asyncio.gather(
-        asyncio.gather(*(relay.check(wiring.smtp_settings(section)) for section in sections.values())),
-        _findings(config, resolver),
+    settings = [wiring.smtp_settings(getattr(config, name)) for name in ways]
+    reports, findings, mailbox = await asyncio.gather(
+        asyncio.gather(*map(relay.check, settings)), _findings(config, resolver), _look_into_mailbox(config, now)
     )
-    by_section = dict(zip(sections, reports, strict=True))
-    problems: list[Problem] = []
+    by_section = dict(zip(ways, reports, strict=True))
+    problems: list[Problem] = [*mailbox]
     doubts: list[Problem] = []
     foreign = await _foreign_addresses(config)
-    for name, section in sections.items():
-        report, way = by_section[name], _way(config, name, section)
+    for name, way in ways.items():
+        report = by_section[name]
         problems += advice.broken_rules(way)
         if report.outcome.answer is Answer.ACCEPTED:
             doubts += advice.doubts(report.offer, now, foreign)
@@ -84,18 +85,14 @@ async def inspected(config: Config, now: datetime, resolver: Resolver) -> Inspec
     meanings = {
         name: tuple(advice.meaning(r.offer)) for name, r in by_section.items() if r.outcome.answer is Answer.ACCEPTED
     }
-    return Inspection(by_section, _sender(config)[1], findings, tuple(problems), tuple(doubts), meanings)
-
-
-def _way(config: Config, name: str, section: RelaySection) -> Way:
-    return Way(
-        name,
-        section.host,
-        section.port,
-        section.tls,
-        section.username,
-        _sender(config)[0],
-        config.bounces.address,
+    return Inspection(
+        by_section,
+        _sender(config)[1],
+        findings,
+        tuple(problems),
+        tuple(doubts),
+        meanings,
+        config.bounces.is_read and not mailbox,
     )
 
 
@@ -103,6 +100,19 @@ def _sender(config: Config) -> tuple[str, str]:
     """The sender's address, and its domain."""
     address = wiring.sender_address(config)
     return address, address.rpartition("@")[2].lower()
+
+
+async def _look_into_mailbox(config: Config, now: datetime) -> tuple[Problem, ...]:
+    """Why the mailbox of returned mail cannot be read, where there is one; nothing in it is marked as read."""
+    if (mailbox := wiring.mailbox(config)) is None:
+        return ()
+    try:
+        await asyncio.to_thread(mailbox.fetch, (), now.date())
+    except MailboxError as error:
+        return error.problems
+    finally:
+        mailbox.close()
+    return ()
 
 
 async def _foreign_addresses(config: Config) -> int:

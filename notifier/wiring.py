@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from notifier import letters, messages, pages
+    from notifier.advice import Way
     from notifier.dispatch import Patience, Sign
     from notifier.dkim import Signer
     from notifier.lanes import Lane
@@ -238,6 +239,20 @@ def smtp_settings(relay: RelaySection) -> SmtpSettings:
         timeout=relay.timeout,
         final_timeout=relay.final_timeout,
     )
+
+
+def ways(config: Config) -> dict[str, Way]:
+    """How mail leaves, by the section of the settings: over no server where it goes into a Maildir."""
+    from notifier.advice import Way
+
+    if config.mail.transport != "smtp":
+        return {}
+    relays = {"smtp": config.smtp, **({"fallback": config.fallback} if config.fallback.host else {})}
+    sender, return_path = sender_address(config), config.bounces.address
+    return {
+        name: Way(name, relay.host, relay.port, relay.tls, relay.username, sender, return_path)
+        for name, relay in relays.items()
+    }
 
 
 def limits(config: Config) -> Limits:

@@ -103,6 +103,19 @@ def test_programs_get_the_same_as_json(check: Check, names: NameServer) -> None:
     assert [warning["message"].partition(":")[0] for warning in told["warnings"]] == ["MX", "SPF", "DMARC"]
 
 
+def test_the_mailbox_of_returned_mail_is_looked_into_and_left_as_it_is(check: Check, names: NameServer) -> None:
+    more = '[bounces]\nmaildir = "returned"'
+    with MailServer() as server:
+        missing = check(port=server.port, more=more)
+        for folder in ("new", "cur", "tmp"):
+            Path("returned", folder).mkdir(parents=True)
+        Path("returned/new/1").write_text("Subject: a\n\n")
+        found = check(port=server.port, more=more)
+    assert (missing.exit_code, "returned: the Maildir cannot be used: No such file" in missing.stdout) == (1, True)
+    assert (found.exit_code, "[bounces] the mailbox can be read\n" in found.stdout) == (0, True)
+    assert Path("returned/new/1").exists()
+
+
 @needs_postfix
 def test_what_postfix_offers_is_told_by_what_it_means(check: Check, names: NameServer) -> None:
     with PostfixServer() as postfix:

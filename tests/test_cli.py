@@ -110,6 +110,18 @@ def test_what_init_wrote_is_without_a_problem(run: Run) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
+def test_check_doubts_settings_that_the_provider_will_refuse(run: Run) -> None:
+    run("init")
+    Path("config.toml").write_text(
+        '[mail]\ntransport = "smtp"\nsender = "Seminar <seminar@example.org>"\n'
+        '[smtp]\npreset = "qq"\nusername = "12345@qq.com"\npassword = "a-code"\n'
+        '[bounces]\naddress = "bounce@example.org"\nmaildir = "returned"\n'
+    )
+    told = run("check").stdout
+    assert "warning: QQ refuses any sender but the login: seminar@example.org is not 12345@qq.com" in told
+    assert "warning: QQ allows no sender of the envelope like bounce+…" in told
+
+
 def test_check_doubts_a_secret_that_others_can_read_and_refuses_a_key_that_cannot_sign(run: Run) -> None:
     run("init")
     key = Path("dkim.pem")

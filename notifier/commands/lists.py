@@ -70,7 +70,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
         looks = (
             inquiries.list_warnings(config, now),
             inquiries.template_warnings(config, now),
-            inquiries.secret_warnings(config),
+            inquiries.mail_warnings(config),
         )
         for look in looks:
             try:

@@ -35,6 +35,8 @@ def check_smtp(ctx: click.Context, as_json: bool) -> None:
             )
         for meaning in found.meanings.get(section, ()):
             click.echo(f"  {meaning}")
+    if found.has_mailbox:
+        click.echo("[bounces] the mailbox can be read")
     click.echo(f"[mail] {found.domain}")
     for finding in found.findings:
         click.echo(f"  {finding.kind}: {finding.standing}: {finding.words}")
