@@ -348,7 +348,7 @@ def _event(session: Session, seminar_name: str, base_url: str, language: str) ->
     # Of ready values, since finding the type of each by its name takes as long as writing it.
     event = Event(
         {
-            "UID": vText(session.uid or session.id),
+            "UID": vText(_typed(session.uid or session.id)),
             "DTSTAMP": modified,
             "LAST-MODIFIED": modified,
             "CREATED": vDDDTypes((session.created or session.modified or session.start).astimezone(UTC)),
@@ -392,7 +392,7 @@ def _conference(features: list[str], label: str) -> Parameters:
 
 def _alarm(session: Session, before: timedelta, text: str) -> Alarm:
     alarm = Alarm()
-    alarm.add("UID", f"alarm-{before // timedelta(minutes=1)}-{session.uid or session.id}")
+    alarm.add("UID", f"alarm-{before // timedelta(minutes=1)}-{_typed(session.uid or session.id)}")
     alarm.add("ACTION", "DISPLAY")
     alarm.add("TRIGGER", -before)
     alarm.add("DESCRIPTION", text)
