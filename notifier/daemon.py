@@ -45,7 +45,8 @@ from notifier.tokens import LINK_KEYS, Keyring
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = timedelta(seconds=10)
+HEARTBEAT = timedelta(seconds=20)  # a third of the WatchdogSec of our unit
+HIGH_WATER_EVERY = timedelta(minutes=1)  # a fifth of what a clock may be behind
 OVERSLEPT = timedelta(seconds=60)
 OUT_OF_REACH = 2  # visits to the mailbox in a row that failed, and a person must look
 PROGRESS_EVERY = timedelta(minutes=1)
@@ -76,6 +77,7 @@ class Daemon:
         self._decisions: tuple[Decision, ...] = ()
         self._problems: tuple[Problem, ...] = ()
         self._doubt = ""
+        self._noted: datetime | None = None
         self._mailbox_trouble = ""
         self.mailings: Mapping[str, Progress] = {}  # by name, those that were not over when it was last looked
         self._progress_told: datetime | None = None
@@ -232,7 +234,7 @@ class Daemon:
                 loop.add_signal_handler(number, act)
                 held.callback(loop.remove_signal_handler, number)
         tick = self._config.notices.tick.total_seconds()
-        self._scheduler.add_job(self._wake.set, IntervalTrigger(seconds=tick, timezone=UTC), id="tick")
+        self._scheduler.add_job(self._awake, IntervalTrigger(seconds=tick, timezone=UTC), id="tick")
         self._scheduler.start()
         held.callback(self._scheduler.shutdown)
         held.push_async_callback(self._end_tasks)
@@ -250,6 +252,10 @@ class Daemon:
         every = IntervalTrigger(seconds=bounces.every.total_seconds(), timezone=UTC)
         self._scheduler.add_job(self._collect.set, every, id="collect")
         self._spawn(self._collecting(collector))
+
+    async def _awake(self) -> None:
+        # A coroutine, since APScheduler calls anything else in a thread, from which an event must not be set.
+        self._wake.set()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         self._tasks.add(task := asyncio.create_task(work))
@@ -316,10 +322,17 @@ class Daemon:
         if not self._doubt:
             await self._settle(now)
             await self._store.expire(now)
-            await self._store.note({"high_water": self._guard.high_water.isoformat()})
+            await self._note_high_water()
         self._dispatcher.wake()
         await self._tell_progress(now)
         self._reconciled = clock.since_boot()
+
+    async def _note_high_water(self) -> None:
+        """Keeps the latest time, for a start with a clock that is behind by more than `clock.BEHIND`."""
+        latest = self._guard.high_water
+        if self._noted is None or latest - self._noted >= HIGH_WATER_EVERY:
+            await self._store.note({"high_water": latest.isoformat()})
+            self._noted = latest
 
     async def _settle(self, now: datetime) -> None:
         """Opens what is due, settles what no longer can be, and sets the alarm for what comes next."""
@@ -341,7 +354,7 @@ class Daemon:
         if due is not None:
             # By the scheduler's own clock, should that be another one than ours.
             alarm = DateTrigger(clock.now() + (due - now))
-            self._scheduler.add_job(self._wake.set, alarm, id="due", replace_existing=True)
+            self._scheduler.add_job(self._awake, alarm, id="due", replace_existing=True)
 
     async def _settle_session(self, session: Session, decisions: list[Decision], now: datetime) -> None:
         reached = await self._store.settle(decisions, session, now)

@@ -8,8 +8,11 @@ import random
 import re
 import socket
 import struct
-from contextlib import suppress
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
 from itertools import pairwise
+from pathlib import Path
 
 import httpx
 import pytest
@@ -520,6 +523,92 @@ async def test_stopping_lets_a_reader_finish_and_answers_nothing_more(desk, monk
     assert (await asyncio.wait_for(reader.read(), 10)).endswith(LARGE.documents["/talks.json"].body)
     await asyncio.wait_for(stopping, 10)
     writer.close()
+
+
+SERVING = """
+import asyncio, signal, sys
+sys.path[:0] = sys.argv[1:]
+from test_server import Desk, Server, published
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    server = Server(["127.0.0.1:0"], published(*(f"{n} {'abcdefgh' * 100}" for n in range(400))), Desk(), Desk().health)
+    await server.start()
+    print(server.addresses[0].rpartition(":")[2], flush=True)
+    await stop.wait()
+    await server.stop()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def apart():
+    """The port and the process of a server that has its memory to itself."""
+    folders = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+    with subprocess.Popen([sys.executable, "-c", SERVING, *folders], stdout=subprocess.PIPE, text=True) as process:
+        yield int(process.stdout.readline()), process.pid
+        process.terminate()
+
+
+def resident(pid: int) -> float:
+    """Its memory in MB."""
+    return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+
+
+def answered(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 30) as sock:
+        sock.sendall(request)
+        return b"".join(iter(lambda: sock.recv(1 << 20), b""))
+
+
+@pytest.mark.chaos
+def test_two_hundred_stalled_readers_cost_little_and_keep_nobody_waiting(apart):
+    port, pid = apart
+    feed = asking(b"/talks.json", b"Connection: close")
+    whole = [len(answered(port, feed)) for _ in range(3)][-1]
+    assert whole > 300_000
+    before = resident(pid)
+    with ExitStack() as held:
+        for _ in range(200):
+            sock = held.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(asking(b"/talks.json") * 20)
+        assert [len(answered(port, feed)) for _ in range(3)] == [whole] * 3
+        assert resident(pid) - before < 64  # a copy of what waits would be 1,500 MB, and one of each answer 70
+    assert len(answered(port, feed)) == whole
+
+
+@pytest.mark.chaos
+def test_who_asks_fifteen_hundred_times_and_reads_nothing_costs_little(apart):
+    port, pid = apart
+    whole = len(answered(port, asking(b"/talks.json", b"Connection: close")))
+    before = resident(pid)
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(asking(b"/talks.json") * 1500)
+        for _ in range(5):
+            assert len(answered(port, asking(b"/talks.json", b"Connection: close"))) == whole
+        assert resident(pid) - before < 32  # every answer in memory would be 500 MB
+
+
+@pytest.mark.chaos
+def test_memory_stays_flat_whatever_is_asked(apart):
+    port, pid = apart
+
+    def ask(lot: int) -> None:
+        for block in range(20):
+            requests = (
+                asking(b"/calendar.ics?x=%d" % n, b'If-None-Match: "%d-%d"' % (lot, n), method=b"HEAD")
+                for n in range(block * 100, block * 100 + 100)
+            )
+            answered(port, b"".join(requests) + LAST)
+
+    ask(0)
+    before = resident(pid)
+    ask(1)
+    assert resident(pid) - before < 8
 
 
 # What is taken for granted of uvicorn

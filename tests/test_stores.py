@@ -701,3 +701,37 @@ async def test_a_mail_on_the_wire_when_its_change_is_told_is_not_sent_again(stor
         await store.record([Result(ada, DeliveryState(how), NOW, reply="later")], NOW)
     rows = await store.deliveries(ada.subscriber.id)
     assert [(d.notice.rule, d.state) for d in rows] == [("reminder-1d", "cancelled"), ("change-1", "queued")]
+
+
+async def test_what_was_derived_is_not_asked_for_again_until_something_changes(tmp_path, monkeypatch):
+    store = await SqliteStore.open(tmp_path / "notifier.db")
+    await store.begin(NOW, ())
+    asked = []
+    run = store._run
+
+    async def noted(work):
+        asked.append(work)
+        return await run(work)
+
+    assert await store.fact("hold") == ""
+    facts = await store.facts()
+    monkeypatch.setattr(store, "_run", noted)
+    assert (await store.fact("hold"), await store.facts()) == ("", facts)
+    assert asked == []
+    await store.expire(NOW)  # which finds nothing
+    assert await store.fact("hold") == ""
+    assert len(asked) == 1
+    await store.note({"hold": "a reason"})
+    assert await store.fact("hold") == "a reason"
+    await store.close()
+
+
+async def test_who_only_reads_beside_a_daemon_sees_what_it_writes(tmp_path):
+    store = await SqliteStore.open(tmp_path / "notifier.db")
+    await store.begin(NOW, ())
+    beside = await SqliteStore.open(tmp_path / "notifier.db", read_only=True)
+    for reason in ("", "a reason", "another"):
+        await store.note({"hold": reason})
+        assert await beside.fact("hold") == reason
+    await beside.close()
+    await store.close()

@@ -200,11 +200,14 @@ INSERT INTO changed SELECT DISTINCT d.subscriber_id FROM delivery d
 class SqliteStore:
     """A `Store` in one file. `resend` tells whether an ambiguous delivery is tried once more or held."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, *, resend: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, *, resend: bool, read_only: bool
+    ) -> None:
         self._connection = connection
         self._thread = thread
         self._resend = resend
-        self._facts: Facts | None = None
+        self._is_read_only = read_only
+        self._known: dict[str, Any] = {}
         self._listed: dict[str, Session] = {}
 
     @classmethod
@@ -224,7 +227,7 @@ class SqliteStore:
         except StoreError:
             thread.shutdown(wait=False)
             raise
-        return cls(connection, thread, resend=resend)
+        return cls(connection, thread, resend=resend, read_only=read_only)
 
     async def close(self) -> None:
         await self._run(sqlite3.Connection.close)
@@ -257,16 +260,14 @@ class SqliteStore:
         await self._write(work)
 
     async def fact(self, name: str, default: str = "") -> str:
-        return await self._run(lambda db: _fact(db, name, default))
+        facts: dict[str, str] = await self._recall("fact", lambda db: dict(db.execute("SELECT * FROM fact").fetchall()))
+        return facts.get(name, default)
 
     async def note(self, facts: Mapping[str, str]) -> None:
         await self._write(lambda db: db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", list(facts.items())))
 
     async def facts(self) -> Facts:
-        # The one writer is this object, so what it last derived stays true until it writes again.
-        if self._facts is None:
-            self._facts = await self._run(_facts)
-        return self._facts
+        return await self._recall("facts", _facts)
 
     async def accepted(self) -> Accepted | None:
         return await self._run(_accepted)
@@ -500,7 +501,7 @@ class SqliteStore:
         )
 
     async def progress(self) -> list[Progress]:
-        return await self._run(_progress)
+        return await self._recall("progress", _progress)
 
     async def summary(self, now: datetime) -> Summary:
         return await self._run(lambda db: _summary(db, _ms(now)))
@@ -516,10 +517,19 @@ class SqliteStore:
                 Problem(f"the store failed: {error}", "look at the disk; if it stays, restore a backup")
             ) from error
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        self._facts = None
+    async def _recall(self, name: str, derive: Callable[[sqlite3.Connection], T]) -> T:
+        """What was derived last: while no other one may write, it stays true until something is changed here."""
+        if name in self._known:
+            found: T = self._known[name]
+            return found
+        derived = await self._run(derive)
+        if not self._is_read_only:
+            self._known[name] = derived
+        return derived
 
-        def transaction(db: sqlite3.Connection) -> T:
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def transaction(db: sqlite3.Connection) -> tuple[T, bool]:
+            before = db.total_changes
             db.execute("BEGIN IMMEDIATE")
             try:
                 result = work(db)
@@ -528,13 +538,16 @@ class SqliteStore:
                 if db.in_transaction:  # a full disk has rolled it back already
                     db.execute("ROLLBACK")
                 raise
-            return result
+            return result, db.total_changes != before
 
-        try:
-            # Shielded: a transaction that was begun ends, and its outcome is known, even when the caller is cancelled.
-            return await asyncio.shield(self._run(transaction))
-        finally:
-            self._facts = None
+        def look(done: asyncio.Future[tuple[T, bool]]) -> None:
+            if done.cancelled() or done.exception() or done.result()[1]:
+                self._known.clear()
+
+        writing = asyncio.ensure_future(self._run(transaction))
+        writing.add_done_callback(look)  # which is called before whoever waits here goes on
+        # Shielded: a transaction that was begun ends, and its outcome is known, even when the caller is cancelled.
+        return (await asyncio.shield(writing))[0]
 
 
 # What is deleted is overwritten: who is erased is not to be read in the file's free pages.
