@@ -321,7 +321,10 @@ class Daemon:
             log.warning("nothing is sent: %s", self._dispatcher.hold)
         if not self._doubt:
             await self._settle(now)
-            await self._store.expire(now)
+            if late := (await self._store.expire(now)).late:
+                log.error("expired deliveries=%d", late)
+                told = Problem(f"{late} mails could not be sent before their deadline", "see notifier status")
+                self._tell_trouble("Mails came too late to be sent", (told,))
             await self._note_high_water()
         self._dispatcher.wake()
         await self._tell_progress(now)
@@ -567,6 +570,8 @@ class Daemon:
             bool(self._doubt),
             bool(self._dispatcher.hold),
             self._causes,
+            {name: (one.total - one.waiting, one.total) for name, one in self.mailings.items()},
+            self._dispatcher.per_minute(),
         )
 
     def _next_words(self) -> str:

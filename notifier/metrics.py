@@ -17,7 +17,8 @@ Samples = Mapping[str, float]  # by the value of the one label, "" where there i
 class Figures:
     """The state of the daemon at one moment; times are seconds, since 1970 where they are instants.
 
-    `trouble` is what may need a person, each with its words or "" where it is well.
+    `trouble` is what may need a person, each with its words or "" where it is well; `mailings` are how many mails are
+    done of how many, by notice, and `per_minute` how many went out in the last one.
     """
 
     ledger: Summary
@@ -26,6 +27,8 @@ class Figures:
     is_clock_doubted: bool
     is_held: bool
     trouble: Mapping[str, str] = field(default_factory=dict)
+    mailings: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    per_minute: int = 0
 
 
 def render(figures: Figures, answered: Mapping[int, int], connections: int) -> str:
@@ -37,6 +40,15 @@ def render(figures: Figures, answered: Mapping[int, int], connections: int) -> s
         _part("ambiguous", "gauge", "Deliveries that may have arrived.", {"": deliveries["ambiguous"]}),
         _part("expired_total", "counter", "Deliveries that came too late to be made.", {"": deliveries["expired"]}),
         _part("deliveries", "gauge", "All deliveries that ever were, by state.", deliveries, "state"),
+        _part(
+            "mailing_done", "gauge", "Mails of a running mailing that are done.",
+            {name: done for name, (done, _) in figures.mailings.items()}, "notice",
+        ),
+        _part(
+            "mailing_total", "gauge", "Mails of a running mailing in all.",
+            {name: total for name, (_, total) in figures.mailings.items()}, "notice",
+        ),
+        _part("mails_per_minute", "gauge", "Mails that went out in the last minute.", {"": figures.per_minute}),
         _part("subscribers", "gauge", "Subscribers by state.", figures.ledger.subscribers, "state"),
         _part(
             "last_reconcile_age_seconds", "gauge", "Time since what is due was derived.",

@@ -9,7 +9,9 @@ from notifier.metrics import Figures
 from notifier.stores import DeliveryState, Summary
 
 LEDGER = Summary({"sent": 1_234_567, "ambiguous": 2, "expired": 3}, {"confirmed": 40, "unsubscribed": 1}, overdue=5)
-FIGURES = Figures(LEDGER, 7.25, 1_637_726_400.0, False, True, {"mail": "421 try later", "clock": ""})
+FIGURES = Figures(
+    LEDGER, 7.25, 1_637_726_400.0, False, True, {"mail": "421 try later", "clock": ""}, {"a/reminder-1d/0": (7, 9)}, 3
+)
 
 
 def samples(text: str) -> dict[str, str]:
@@ -26,6 +28,9 @@ def test_every_figure_is_there_by_its_name():
         'notifier_deliveries{state="sent"}': "1234567",
         'notifier_deliveries{state="ambiguous"}': "2",
         'notifier_deliveries{state="expired"}': "3",
+        'notifier_mailing_done{notice="a/reminder-1d/0"}': "7",
+        'notifier_mailing_total{notice="a/reminder-1d/0"}': "9",
+        "notifier_mails_per_minute": "3",
         'notifier_subscribers{state="confirmed"}': "40",
         'notifier_subscribers{state="unsubscribed"}': "1",
         "notifier_last_reconcile_age_seconds": "7.25",

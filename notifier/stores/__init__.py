@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Kind, Notice
@@ -171,6 +171,13 @@ class Review:
     lost: Sequence[Delivery] = field(default_factory=list)
 
 
+class Ended(NamedTuple):
+    """How many deliveries ended unsent: their people left, or their deadline passed."""
+
+    left: int
+    late: int
+
+
 class Store(Protocol):
     """What every engine offers. Each call is one transaction: it happens whole or not at all, also in a crash."""
 
@@ -232,8 +239,8 @@ class Store(Protocol):
         """Keeps what became of claims."""
         ...
 
-    async def expire(self, now: datetime) -> int:
-        """Ends what could not be sent before its deadline, and what is owed to people who left; returns how many.
+    async def expire(self, now: datetime) -> Ended:
+        """Ends what could not be sent before its deadline, and what is owed to people who left; tells how many.
 
         Forgets who did not confirm within `CONFIRM_WITHIN`.
         """

@@ -31,6 +31,7 @@ from notifier.stores import (
     Consent,
     Delivery,
     DeliveryState,
+    Ended,
     Progress,
     Punctuality,
     Result,
@@ -353,8 +354,8 @@ class SqliteStore:
 
         return work
 
-    async def expire(self, now: datetime) -> int:
-        def work(db: sqlite3.Connection) -> int:
+    async def expire(self, now: datetime) -> Ended:
+        def work(db: sqlite3.Connection) -> Ended:
             db.execute(
                 "DELETE FROM subscriber WHERE state = 'unconfirmed' AND changed <= ?", (_ms(now - CONFIRM_WITHIN),)
             )
@@ -378,7 +379,7 @@ class SqliteStore:
                 f" WHERE {_UNSENT} AND notice_id IN (SELECT id FROM notice WHERE deadline <= :now)",
                 {"now": _ms(now)},
             ).rowcount
-            return left + late
+            return Ended(left, late)
 
         return await self._write(work)
 
