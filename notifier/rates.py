@@ -27,7 +27,7 @@ _SLOTS = 60
 _BURST = 6  # a minute's worth is not sent in one breath: servers count by shorter spans than they say
 _STEPS = 10
 _LEAST_PEAK = 30  # a minute; below it a complaint is no measure of what the server can take
-_FAR_APART = 20  # a complaint among so many successes is an accident, and no word on our rate
+_FAR_APART = 3  # a complaint after so many successes is an accident: who is too fast is told so again and again
 _EPISODE = 10 * SECOND  # complaints this close together are about the same burst
 
 
@@ -76,11 +76,13 @@ class Pace:
         if "per_minute" in self._windows:
             self._windows["burst"] = _Window(MINUTE / _BURST, math.ceil(limits.per_minute / _BURST))
         self._minute = _Window(MINUTE, UNLIMITED)  # what went through, whatever the limits are
-        self._learnt = _Window(MINUTE, UNLIMITED)
+        self._second = _Window(SECOND, UNLIMITED)
+        self._learnt = self._minute
+        self._fastest = 0  # most that went through in a second
         self._peak = 0.0
         self._ceiling = math.inf
         self._grown = 0
-        self._since_complaint = 0
+        self._since_complaint = _FAR_APART
         self._lowered_at: datetime | None = None
         self._read(spent)
 
@@ -125,6 +127,8 @@ class Pace:
     def succeeded(self, now: datetime, count: int = 1) -> None:
         """Counts messages that the server took, and lets the rate grow again by it."""
         self._minute.add(now, count)
+        self._second.add(now, count)
+        self._fastest = max(self._fastest, self._second.count(now))
         self._since_complaint += count
         if math.isinf(self._ceiling):
             return
@@ -134,7 +138,7 @@ class Pace:
             self._ceiling += self._peak / _STEPS
             if self._ceiling >= self._peak:
                 self._ceiling = math.inf
-            self._follow(now)
+            self._follow()
 
     def complained(self, now: datetime) -> None:
         """Halves the rate, unless the complaint is an accident among many successes, or of the burst already heeded."""
@@ -144,12 +148,13 @@ class Pace:
         if is_accident or is_heeded:
             return
         if math.isinf(self._ceiling):
-            self._peak = self.limits.per_minute or max(self.per_minute(now), _LEAST_PEAK)
+            usual = max(self.per_minute(now), 60 * self._fastest, _LEAST_PEAK)
+            self._peak = self.limits.per_minute or usual
             self._ceiling = self._peak
         self._ceiling = max(1.0, self._ceiling / 2)
         self._grown = 0
         self._lowered_at = now
-        self._follow(now)
+        self._follow()
 
     def remaining(self, now: datetime, count: int) -> timedelta:
         """How long from now until the last of so many messages may leave."""
@@ -171,20 +176,18 @@ class Pace:
                 self._windows[name].restore(slots)
         if known.get("learnt"):
             self._ceiling, self._peak = known["learnt"]
-            self._learnt.limit = math.ceil(self._ceiling)
+            self._follow()
 
     def _bounds(self) -> Iterator[_Window]:
         yield from self._windows.values()
         if not math.isinf(self._ceiling):
             yield self._learnt
 
-    def _follow(self, now: datetime) -> None:
-        if math.isinf(self._ceiling):
-            self._learnt = _Window(MINUTE, UNLIMITED)
-            return
-        if self._learnt.limit == UNLIMITED:
-            self._learnt.add(now, self.per_minute(now))
-        self._learnt.limit = math.ceil(self._ceiling)
+    def _follow(self) -> None:
+        """Holds to the ceiling, by the second where that is more than one."""
+        span = SECOND if self._ceiling >= 60 else MINUTE
+        limit = UNLIMITED if math.isinf(self._ceiling) else math.ceil(self._ceiling * (span / MINUTE))
+        self._learnt = (self._second if span is SECOND else self._minute).copy(limit)
 
 
 class _Window:
@@ -196,6 +199,12 @@ class _Window:
         self._width = -(-span // _SLOTS)  # rounded up, so that sixty slots are never less than the span
         self._slots: deque[list[int]] = deque()
         self._sum = 0
+
+    def copy(self, limit: int) -> _Window:
+        """The same past under another limit."""
+        made = _Window(self._span, limit)
+        made.restore(self.slots())
+        return made
 
     def count(self, now: datetime) -> int:
         oldest = self._number(now) - _SLOTS

@@ -102,9 +102,15 @@ def test_a_clock_that_goes_back_gives_nothing_back() -> None:
     assert pace.available(NOON - 60 * MINUTE) == 0
 
 
-def test_a_complaint_halves_the_rate_and_success_brings_it_back() -> None:
+def complain(pace: Pace, now: datetime) -> None:
+    """The server says so twice in a row."""
+    pace.complained(now)
+    pace.complained(now)
+
+
+def test_complaints_halve_the_rate_and_success_brings_it_back() -> None:
     pace = Pace(QQ)
-    pace.complained(NOON)
+    complain(pace, NOON)
     assert (pace.fraction, pace.links(4)) == (0.5, 2)
     sent = send_all(pace, 15)
     assert sent[-1] - sent[0] >= 20 * SECOND
@@ -116,18 +122,19 @@ def test_a_complaint_halves_the_rate_and_success_brings_it_back() -> None:
 def test_a_server_without_limits_that_complains_is_given_half_of_what_it_had() -> None:
     pace = Pace(Limits())
     for n in range(600):
-        pace.take(NOON + n * SECOND / 10)
-        pace.succeeded(NOON + n * SECOND / 10)
-    now = NOON + MINUTE
-    pace.complained(now)
-    pace.complained(now)  # among many successes the first was an accident
-    assert 0.49 < pace.fraction < 0.51
-    assert pace.available(now) == 0
-    assert pace.remaining(now, 3000) >= 10 * MINUTE
+        pace.take(NOON + n * SECOND / 20)
+        pace.succeeded(NOON + n * SECOND / 20)
+    now = NOON + 30 * SECOND
+    complain(pace, now)
+    assert pace.fraction == 0.5
+    sent = send_all(pace, 50, now)
+    assert most_in(SECOND, sent) == 11  # of the twenty that went in the second before, and as many in its slot
+    assert sent[-1] - sent[0] > 4 * SECOND
 
 
-def test_one_complaint_among_many_successes_changes_nothing() -> None:
+def test_one_complaint_changes_nothing() -> None:
     pace = Pace(QQ)
+    pace.complained(NOON)
     now = send_all(pace, 25)[-1]
     pace.complained(now)
     assert pace.fraction == 1
@@ -144,9 +151,10 @@ def test_complaints_about_one_burst_are_one_complaint() -> None:
 
 def test_what_was_learnt_survives_a_restart() -> None:
     pace = Pace(QQ)
-    pace.complained(NOON)
+    complain(pace, NOON)
     again = Pace(QQ, pace.written())
     assert again.fraction == 0.5
+    assert most_in(MINUTE, send_all(again, 20)) <= 15 + 3  # and a step more after the first fifteen
 
 
 @pytest.mark.parametrize(

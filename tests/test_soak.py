@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faultserver import REPLIES
+from faultserver import REPLIES, FaultServer
+from processes import house
 from soaking import soak
 
 pytestmark = pytest.mark.chaos
@@ -28,3 +33,36 @@ async def test_the_worse_the_server_the_longer_it_takes_and_nothing_else(tmp_pat
     report = await soak(tmp_path, 3, 200, rare=0.02)
     assert report.is_well, report
     assert set(report.faults) >= set(REPLIES) - {"taken, gbk"}, "chance spared it some kinds of fault"
+
+
+@pytest.fixture
+def failing() -> Iterator[FaultServer]:
+    """A server that fails, in a thread of its own; p0, p50, p100 … are dead."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    dead = frozenset(f"p{n}@example.org" for n in range(0, 400, 50))
+    server = asyncio.run_coroutine_threadsafe(FaultServer(4, dead=dead, patience=1).start(), loop).result()
+    yield server
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_the_daemon_itself_with_short_patience_reaches_everyone_alive(tmp_path: Path, failing: FaultServer) -> None:
+    patience = """
+        links = 4
+        timeout = "1s"
+        final_timeout = "1s"
+        retry = ["1s", "2s"]
+        rest = ["1s"]
+        resend_after = "2s"
+    """
+    with house(tmp_path, failing.port, 400, patience) as home:
+        home.born()
+        home.wait_for(lambda: home.counted() == {"sent": 392, "failed": 8})
+        copies = Counter(copy.recipient for copy in failing.taken)
+        assert copies.keys() == set(home.addresses) - failing.dead
+        assert [address for address, count in copies.items() if count - 1 > failing.cut[address]] == []
+        assert len({(copy.recipient, copy.message_id, copy.date, copy.body) for copy in failing.taken}) == len(copies)
