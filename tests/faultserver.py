@@ -70,19 +70,22 @@ class FaultServer:
 
     async def start(self) -> Self:
         self._chance = random.Random(self.seed)
-        self._open: set[asyncio.StreamWriter] = set()
+        self._conversations: set[asyncio.Task[None]] = set()
         self._server = await asyncio.start_server(self._converse, HOST, self.port, limit=2**24)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def stop(self) -> None:
         self._server.close()
-        for writer in self._open:
-            writer.transport.abort()
+        for task in self._conversations:
+            task.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
         await asyncio.sleep(0.05)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._conversations.add(task)
         try:
             if self._chance.random() < 2.5 * self.rare:
                 self.faults["banner 421"] += 1
@@ -93,51 +96,46 @@ class FaultServer:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            self._open.discard(writer)
+            self._conversations.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        fault, recipient, unheard = "", "", ""
+        fault = recipient = unheard = ""
         say = _sayer(writer)
-        while True:
-            try:
-                line = await reader.readline()
-            except ConnectionError:
-                line = b""
-            if not line:
-                # Who leaves without a word may have given up just before our reply; machines are slow at times.
-                self.cut.update({unheard} - {""})
-                return
-            unheard = ""
-            verb = line.split(b":")[0].split()[0].upper()
-            if verb == b"EHLO":
-                await say(
-                    "\r\n".join(["250-mail.example.org", *(f"250-{o}" for o in self.offers), "250 HELP"]).encode()
-                )
-            elif verb == b"MAIL":
-                fault, recipient = self._draw(), ""
-                await say(self._spoilt(fault, "mail") or b"250 2.1.0 sender ok")
-            elif verb == b"RCPT":
-                address = line.partition(b"<")[2].partition(b">")[0].decode()
-                reply = b"550 5.1.1 no such user" if address in self.dead else self._spoilt(fault, "rcpt")
-                recipient = "" if reply else address
-                await say(reply or b"250 2.1.5 recipient ok")
-            elif verb == b"DATA" and not recipient:
-                await say(b"554 5.5.1 no valid recipients")
-            elif verb == b"DATA":
-                self._drop_if(fault, "data")
-                await say(b"354 go on")
-                await self._receive(reader, writer, fault, recipient)
-                unheard = recipient if fault not in EXCUSES else ""
-                recipient = ""
-            elif verb == b"RSET":
-                recipient = ""
-                await say(b"250 2.0.0 reset")
-            elif verb == b"QUIT":
-                await say(b"221 2.0.0 bye")
-                return
-            else:
-                await say(b"250 2.0.0 ok")
+        try:
+            while line := await reader.readline():
+                verb = line.split(b":")[0].split()[0].upper()
+                if verb == b"EHLO":
+                    offers = [f"250-{offer}" for offer in self.offers]
+                    await say("\r\n".join(["250-mail.example.org", *offers, "250 HELP"]).encode())
+                elif verb == b"MAIL":
+                    fault, recipient = self._draw(), ""
+                    await say(self._spoilt(fault, "mail") or b"250 2.1.0 sender ok")
+                elif verb == b"RCPT":
+                    address = line.partition(b"<")[2].partition(b">")[0].decode()
+                    reply = b"550 5.1.1 no such user" if address in self.dead else self._spoilt(fault, "rcpt")
+                    recipient = "" if reply else address
+                    await say(reply or b"250 2.1.5 recipient ok")
+                elif verb == b"DATA" and not recipient:
+                    await say(b"554 5.5.1 no valid recipients")
+                elif verb == b"DATA":
+                    self._drop_if(fault, "data")
+                    await say(b"354 go on")
+                    await self._receive(reader, writer, fault, recipient)
+                    unheard, recipient = recipient if fault not in EXCUSES else "", ""
+                elif verb == b"RSET":
+                    recipient = ""
+                    await say(b"250 2.0.0 reset")
+                elif verb == b"QUIT":
+                    unheard = ""
+                    await say(b"221 2.0.0 bye")
+                    return
+                else:
+                    await say(b"250 2.0.0 ok")
+        finally:
+            # Who leaves without a word may have given up just before our last reply; machines are slow at times. What
+            # came since may have been written together with that body, but no other body can have been.
+            self.cut.update({unheard} - {""})
 
     async def _receive(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: str, recipient: str

@@ -32,7 +32,7 @@ async def test_a_mailing_to_a_failing_server_reaches_everyone_alive(tmp_path: Pa
 async def test_the_worse_the_server_the_longer_it_takes_and_nothing_else(tmp_path: Path) -> None:
     report = await soak(tmp_path, 3, 200, rare=0.02)
     assert report.is_well, report
-    assert set(report.faults) >= set(REPLIES) - {"taken, gbk"}, "chance spared it some kinds of fault"
+    assert len(report.faults) > 0.7 * len(REPLIES), "chance spared it too many kinds of fault"
 
 
 @pytest.fixture
