@@ -126,7 +126,7 @@ class _Conversation:
         if first(form, forms.TRAP):
             return self.told("asked")
         given = forms.request(form)
-        wanted = check(given)
+        wanted = check(given, self.snapshot.seminar.timezone)
         if not isinstance(wanted, Subscriber):
             return self.made("subscribe", None, forms.ways(given, wanted), status=400)
         waiting = asyncio.sleep(ANSWER_AFTER.total_seconds())
@@ -174,7 +174,7 @@ class _Conversation:
 
     async def _save(self, one: Subscriber, form: Form) -> Response:
         given = forms.wishes(form)
-        wishes = check({**written(one), **given})
+        wishes = check({**written(one), **given}, self.snapshot.seminar.timezone)
         if not isinstance(wishes, Subscriber):
             return self._preferences(one, status=400, given=given, problems=wishes)
         return self._preferences(await self.people.prefer(self.token, wishes), is_saved=True)

@@ -21,13 +21,14 @@ _HEADINGS = {
 
 
 def read_csv(
-    text: str, known: Mapping[str, Subscriber] = MappingProxyType({})
+    text: str, known: Mapping[str, Subscriber] = MappingProxyType({}), home: str = "UTC"
 ) -> Iterator[tuple[int, Subscriber | AddressError]]:
     """Each row's line number with its subscriber, or with what is wrong with it.
 
     The first row names the columns (`COLUMNS`, in any order, others are passed over); where it holds an address
     instead, the rows are addresses and names. `known` has subscribers by their comparable addresses: what the columns
-    leave unsaid of them stays, and a list that somebody kept never brings back who left or is blocked.
+    leave unsaid of them stays, and a list that somebody kept never brings back who left or is blocked. `home` is the
+    seminar's zone.
     """
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     columns: tuple[str, ...] = ()
@@ -43,7 +44,7 @@ def read_csv(
             if "address" in names:
                 continue
         try:
-            one = _read(dict(zip(columns, row, strict=False)), known)
+            one = _read(dict(zip(columns, row, strict=False)), known, home)
             earlier = first_lines.setdefault(comparable(one.address), first_line)
             if earlier != first_line:
                 raise AddressError(Problem(f"'{one.address}' stands in line {earlier} already", "drop one of them"))
@@ -52,8 +53,8 @@ def read_csv(
             yield first_line, error
 
 
-def _read(row: Mapping[str, str], known: Mapping[str, Subscriber]) -> Subscriber:
-    one = subscriber(row)
+def _read(row: Mapping[str, str], known: Mapping[str, Subscriber], home: str) -> Subscriber:
+    one = subscriber(row, home)
     before = known.get(comparable(one.address))
     if before is None:
         return one
@@ -61,7 +62,7 @@ def _read(row: Mapping[str, str], known: Mapping[str, Subscriber]) -> Subscriber
         raise AddressError(
             Problem(f"'{one.address}' is {before.state} and stays so", "add them by hand should they want to return")
         )
-    return subscriber({**written(before), **row, "state": row.get("state") or before.state})
+    return subscriber({**written(before), **row, "state": row.get("state") or before.state}, home)
 
 
 def write_csv(subscribers: Iterable[Subscriber]) -> Iterator[str]:

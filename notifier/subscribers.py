@@ -129,19 +129,21 @@ def searchable(session: Session) -> str:
     return folded("\n".join(text for told in talks for text in told if text))
 
 
-def subscriber(values: Mapping[str, str]) -> Subscriber:
+def subscriber(values: Mapping[str, str], home: str = "UTC") -> Subscriber:
     """The subscriber that these texts describe, one for each of `COLUMNS`; all but the address may be missing.
+
+    Dates begin by the subscriber's clock, else by that of `home`, the seminar's zone.
 
     Raises:
         AddressError: with every problem at once: the address or a wish cannot be used.
     """
-    checked = check(values)
+    checked = check(values, home)
     if isinstance(checked, Subscriber):
         return checked
     raise AddressError(checked.values())
 
 
-def check(values: Mapping[str, str]) -> Subscriber | dict[str, Problem]:
+def check(values: Mapping[str, str], home: str = "UTC") -> Subscriber | dict[str, Problem]:
     """The same, or what is wrong by the name of the column."""
     given = {name: clean_line(values.get(name) or "") for name in COLUMNS}
     read: dict[str, Any] = {}
@@ -152,7 +154,7 @@ def check(values: Mapping[str, str]) -> Subscriber | dict[str, Problem]:
         except AddressError as error:
             problems[name] = error.problems[0]
     try:
-        read["paused_until"] = _instant(given["paused_until"], read.get("timezone") or "UTC")
+        read["paused_until"] = _instant(given["paused_until"], read.get("timezone") or home)
     except AddressError as error:
         problems["paused_until"] = error.problems[0]
     return problems or Subscriber(**read)

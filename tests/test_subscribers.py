@@ -77,6 +77,9 @@ def test_a_wish_that_cannot_be_met_is_refused_by_its_column(column: str, text: s
 def test_a_pause_ends_at_midnight_of_the_owner_s_zone() -> None:
     one = subscriber({"address": "ada@example.org", "timezone": "Asia/Shanghai", "paused_until": "2021-12-01"})
     assert one.paused_until == datetime(2021, 11, 30, 16, tzinfo=UTC)
+    assert subscriber({"address": "ada@example.org", "paused_until": "2021-12-01"}, "Asia/Shanghai") == replace(
+        one, timezone=""
+    )
 
 
 def test_no_name_becomes_a_formula_of_a_spreadsheet() -> None:

@@ -67,7 +67,7 @@ def add(ctx: click.Context, /, address: str, **given: str | None) -> None:
     known = asyncio.run(inquiries.subscriber(config, normalised_address(address)))
     values = {name: value for name, value in given.items() if value is not None}
     values |= {"address": address, "state": State.CONFIRMED, "reason": ""}
-    one = subscriber({**(written(known) if known else {}), **values})
+    one = subscriber({**(written(known) if known else {}), **values}, config.seminar.timezone)
     answer = asyncio.run(ask(config, {"do": "subscribe", "subscribers": [desk.written(one)]}))
     click.echo(f"{'added' if answer['added'] else 'updated'} {one.address}")
 
@@ -163,7 +163,7 @@ def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: 
     known = {comparable(one.address): one for one in asyncio.run(inquiries.everyone(config))}
     good, bad = [], 0
     with _progress("reading", text.count("\n") + 1) as advance:
-        for line, read in read_csv(text, known):
+        for line, read in read_csv(text, known, config.seminar.timezone):
             if isinstance(read, NotifierError):
                 bad += 1
                 for problem in read.problems:
