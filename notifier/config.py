@@ -701,8 +701,18 @@ def _doubts(config: Config) -> Iterator[Fault]:
         yield Fault(
             ("mail", "sender"), f'nobody can answer "{config.mail.sender}"', "set [mail] sender to an address of yours"
         )
+    server = config.server
+    is_fronted = host not in _LOOPBACK and all(_is_local(address) for address in server.listen)
+    if config.subscriptions.open and is_fronted and not server.trusted_proxies:
+        told = "all who ask for a subscription look like the web server in front, and share its allowance"
+        yield Fault(("server", "trusted_proxies"), told, 'name it, like ["127.0.0.1"] or ["unix"]')
     if not config.mail.organisers:
         yield Fault(("mail", "organisers"), "nobody is told of trouble by mail", "list addresses in [mail] organisers")
+
+
+def _is_local(address: str) -> bool:
+    """Whether only this machine reaches what listens at this address."""
+    return address.startswith("unix:") or address.rpartition(":")[0].strip("[]") in _LOOPBACK
 
 
 def _located(faults: Iterable[Fault], origins: Mapping[KeyPath, str], text: str, source: str) -> tuple[Problem, ...]:

@@ -291,6 +291,32 @@ def test_what_is_wrong_with_a_variable_is_told_of_the_variable() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("server", "is_doubted"),
+    [
+        ("", True),
+        ('listen = "unix:/run/notifier.sock"', True),
+        ('trusted_proxies = ["127.0.0.1"]', False),
+        ('listen = "0.0.0.0:80"', False),
+    ],
+)
+def test_a_web_server_in_front_that_is_not_named_is_doubted(server: str, is_doubted: bool) -> None:
+    text = f"""
+    [server]
+    base_url = "https://seminar.example.org"
+    {server}
+    [mail]
+    transport = "smtp"
+    sender = "seminar@example.org"
+    organisers = ["ada@example.org"]
+    """
+    told = [w.message for w in load(text).warnings]
+    assert (
+        told
+        == ["all who ask for a subscription look like the web server in front, and share its allowance"] * is_doubted
+    )
+
+
 def test_a_misspelt_variable_is_doubted() -> None:
     config = load("", {"NOTIFIER_SMTP_PASWORD": SECRET})
     assert [str(w) for w in config.warnings] == [
