@@ -154,6 +154,10 @@ class MailServer(Listener):
         else:
             self._always[stage, to] = reply
 
+    def relent(self, stage: str, to: str = "") -> None:
+        """Answers as usual again."""
+        self._always.pop((stage, to), None)
+
     def scripted(self, stage: str, address: str = "") -> str | bytes | None:
         for key in ((stage, address), (stage, "")):
             if self._script.get(key):

@@ -521,3 +521,56 @@ async def test_no_domain_gets_its_mail_in_one_burst(tmp_path: Path) -> None:
     ]  # fmt: skip
     await room.dispatcher.stop()
     await store.close()
+
+
+# Bad input, over a real mail server ----------------------------------------------------------------------------------
+
+HOSTILE = {
+    "a@example.org\r\nRCPT TO:<victim@example.org>": "5.1.3",
+    "a b@example.org": "5.1.3",
+    "a@example.org> BODY=8BITMIME": "5.1.3",
+    "@example.org": "5.1.3",
+    "张三@example.org": "it offers no SMTPUTF8",
+}
+
+
+async def test_an_address_that_no_server_may_see_fails_in_words_and_the_rest_goes_out(tmp_path: Path) -> None:
+    good = [Subscriber(f"p{n}@example.org") for n in range(6)]
+    store = await owing(tmp_path / "notifier.db", [*good[:3], *(Subscriber(a) for a in HOSTILE), *good[3:]])
+    room = Room(store)
+    with MailServer() as server:
+        smtp = SmtpTransport(SmtpSettings(HOST, server.port, "none", local_hostname="notifier.example.org"))
+        await room.use(Lane(smtp, 2))
+        await room.until(lambda: len(server.messages) == 6)
+        await asyncio.sleep(0.1)
+        await room.dispatcher.stop()
+    assert sorted(letter.recipient for letter in server.messages) == sorted(one.address for one in good)
+    assert not any("victim" in command or "BODY" in command for command in server.commands)
+    for one in await store.subscribers():
+        (delivery,) = await store.deliveries(one.id)
+        if one.address in HOSTILE:
+            assert (delivery.state, HOSTILE[one.address] in delivery.reply) == (DeliveryState.FAILED, True)
+        else:
+            assert delivery.state is DeliveryState.SENT
+    await store.close()
+
+
+async def test_a_sender_that_the_server_refuses_is_laid_on_nobody_and_told(room: Room) -> None:
+    with MailServer() as server:
+        server.say("mail", "501 mail from address must be same as authorization user")
+        smtp = SmtpTransport(SmtpSettings(HOST, server.port, "none", local_hostname="notifier.example.org"))
+        await room.use(Lane(smtp, 2))
+        await room.until(lambda: len(server.commands) > 0)
+        await room.work(ada="queued", bob="queued", carol="queued")
+        room.now += timedelta(seconds=2)
+        await room.until(lambda: "same as authorization" in room.dispatcher.trouble)
+        assert room.alarms[0][0] == "Mail cannot be sent"
+        room.now += timedelta(minutes=30)
+        tried = len(server.commands)
+        room.dispatcher.wake()
+        await asyncio.sleep(0.1)
+        assert len(server.commands) == tried
+        server.relent("mail")
+        room.dispatcher.mended()
+        await room.work(ada="sent", bob="sent", carol="sent")
+        await room.dispatcher.stop()
