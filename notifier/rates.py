@@ -127,8 +127,8 @@ class Pace:
     def succeeded(self, now: datetime, count: int = 1) -> None:
         """Counts messages that the server took, and lets the rate grow again by it."""
         self._minute.add(now, count)
-        self._second.add(now, count)
-        self._fastest = max(self._fastest, self._second.count(now))
+        if self._second.add(now, count):
+            self._fastest = max(self._fastest, self._second.count(now))
         self._since_complaint += count
         if math.isinf(self._ceiling):
             return
@@ -199,6 +199,7 @@ class _Window:
         self._width = -(-span // _SLOTS)  # rounded up, so that sixty slots are never less than the span
         self._slots: deque[list[int]] = deque()
         self._sum = 0
+        self._slot_ends = _EPOCH
 
     def copy(self, limit: int) -> _Window:
         """The same past under another limit."""
@@ -230,14 +231,17 @@ class _Window:
             return NO_TIME
         return ((self.count(now) + count - 1) // self.limit) * self._span
 
-    def add(self, now: datetime, count: int) -> None:
-        number = self._number(now)
-        if self._slots and self._slots[-1][0] >= number:  # also where the clock went back
-            self._slots[-1][1] += count
-        else:
+    def add(self, now: datetime, count: int) -> bool:
+        """Whether a new slot begins with it."""
+        is_new = not self._slots or now >= self._slot_ends  # in the last one also where the clock went back
+        if is_new:
             self.count(now)
-            self._slots.append([number, count])
+            number = self._number(now)
+            self._slots.append([number, 0])
+            self._slot_ends = _EPOCH + (number + 1) * self._width
+        self._slots[-1][1] += count
         self._sum += count
+        return is_new
 
     def take_off(self, count: int) -> None:
         while count and self._slots:
@@ -254,6 +258,8 @@ class _Window:
     def restore(self, slots: list[list[int]]) -> None:
         self._slots = deque(list(slot) for slot in slots)
         self._sum = sum(count for _, count in slots)
+        if slots:
+            self._slot_ends = _EPOCH + (slots[-1][0] + 1) * self._width
 
     def _number(self, now: datetime) -> int:
         return (now - _EPOCH) // self._width
