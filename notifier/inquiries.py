@@ -347,6 +347,11 @@ async def status(config: Config, now: datetime) -> dict[str, Any]:
         _, problems = await _published_or_problems(config)
         if problems:
             trouble["talk list"] = "; ".join(map(str, problems))
+    if doubted := told.get("said_dead", 0):
+        trouble["returned mail"] = (
+            f"{doubted} addresses more are said to be dead than can be believed of one day: is a mail server at fault?"
+            " Those that were blocked come back with subscribers restore"
+        )
     held = told["deliveries"].get("ambiguous", 0) if config.mail.on_ambiguous == "hold" else 0
     if held:
         trouble["ambiguous"] = f"{held} deliveries may or may not have arrived"
@@ -388,6 +393,7 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
         "next_notice": _said(waiting) | {"due": waiting.due.isoformat()} if waiting else None,
         "subscribers": dict(summary.subscribers),
         "came_back": dict(summary.returned),
+        "said_dead": summary.doubted,
         "blocked": [{"address": one.address, "because": one.reason} for one in summary.blocked],
         "deliveries": dict(summary.deliveries),
         "overdue": summary.overdue,

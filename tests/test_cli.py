@@ -329,8 +329,8 @@ def test_a_blocked_address_is_shown_with_the_reason_and_can_be_restored(house: R
     assert f"ada@example.org: blocked since 2021-11-26: {reason}" in explained.stderr
     assert "came back (hard): 5.1.1 gone" in explained.stdout
     status = json.loads(house("status", "--json").stdout)
-    assert (status["came_back"], status["blocked"]) == (
-        {"hard": 1}, [{"address": "ada@example.org", "because": reason}]
+    assert (status["came_back"], status["said_dead"], status["blocked"]) == (
+        {"hard": 1}, 0, [{"address": "ada@example.org", "because": reason}]
     )  # fmt: skip
     assert house("subscribers", "restore", "Ada@example.org").stdout == "restored ada@example.org\n"
     assert json.loads(house("status", "--json").stdout)["blocked"] == []

@@ -550,6 +550,31 @@ async def test_a_complaint_ends_mail_and_an_unsubscribed_stays_unsubscribed(stor
     assert await block_of(store) == ("blocked", "they complained: abuse")
 
 
+async def test_a_server_that_calls_everyone_dead_is_not_believed_of_more_than_a_few(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.stores.sqlite._FEW_DEAD", 2)
+    await all_sent(store, "reminder-1d", "reminder-1h")
+    ids = [one.id for one in await store.subscribers()]
+    blocked = [(await told(store, Meaning.HARD, subscriber_id=who))[1] for who in ids]
+    assert [one is not None for one in blocked] == [True, True, False]
+    summary = await store.summary(NOW)
+    assert (summary.subscribers, summary.returned, summary.doubted) == ({"blocked": 2, "confirmed": 1}, {"hard": 3}, 1)
+    next_day = NOW + 26 * HOURS
+    again = Returned(notice("reminder-1h").key, ids[2], Meaning.HARD, "5.1.1 no such user")
+    assert (await store.come_back(again, next_day, limit=2, within=30 * DAYS))[1] is not None
+    assert (await store.summary(next_day)).doubted == 0
+
+
+async def test_a_tenth_of_a_long_list_may_be_dead(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.stores.sqlite._FEW_DEAD", 0)
+    await store.subscribe([replace(BOB, address=f"reader{n}@example.org") for n in range(27)], LONG_AGO)
+    await all_sent(store)
+    ids = [one.id for one in await store.subscribers()]
+    blocked = [(await told(store, Meaning.HARD, subscriber_id=who))[1] for who in ids]
+    assert sum(one is not None for one in blocked) == 3
+
+
 async def test_a_return_of_a_mail_that_was_never_sent_changes_nothing(store: Store) -> None:
     await all_sent(store)
     assert await told(store, Meaning.HARD, notice=("2021-11-27", "reminder-9d", 0)) == (False, None)

@@ -117,7 +117,8 @@ class Consent:
 class Summary:
     """The ledger in numbers: deliveries and subscribers by state, people still owed, and what came back.
 
-    `errors` and `blocked` are the last few of their kind.
+    `errors` and `blocked` are the last few of their kind. `doubted` are those said to be dead and mailed all the same,
+    because so many at once were said to be.
     """
 
     deliveries: Mapping[str, int] = field(default_factory=dict)
@@ -126,6 +127,7 @@ class Summary:
     errors: Sequence[Delivery] = ()
     blocked: Sequence[Subscriber] = ()
     returned: Mapping[str, int] = field(default_factory=dict)
+    doubted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ class Store(Protocol):
         """Notes what came back; tells whether it was news, and whom it blocked.
 
         A dead address and a complaint block the subscriber, and so does the `limit`th soft return `within` this time.
+        Of very many dead ones in a day not all are believed: the server may be at fault.
         The same tale of a delivery or a lesser one is no news, nor is that of one which the ledger does not know.
         """
         ...

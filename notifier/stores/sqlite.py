@@ -119,8 +119,9 @@ CREATE INDEX delivery_owed ON delivery (notice_id, not_before) WHERE {_OPEN_STAT
 CREATE INDEX notice_by_deadline ON notice (deadline);
 CREATE INDEX subscriber_unconfirmed ON subscriber (changed) WHERE state = 'unconfirmed';
 """
+_BLOCKS = "CREATE INDEX consent_to_nothing ON consent (at) WHERE state = 'blocked';"
 # Each makes of a store of the version before it one of its own.
-_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED)
+_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS)
 SCHEMA_VERSION = len(_SCHEMAS)
 
 _RECIPIENTS = """
@@ -350,7 +351,7 @@ class SqliteStore:
                 db.execute(_RECORD, {"rows": _json(rows), "now": at})
             db.executemany(f"{_SUPERSEDE} AND notice_id = :notice AND subscriber_id = :subscriber", put_off)
             for subscriber_id, reply in dead:
-                _block(db, subscriber_id, f"there is no such mailbox: {reply}", at, "mail server")
+                _block_dead(db, subscriber_id, reply, at, "mail server")
 
         return work
 
@@ -866,14 +867,14 @@ def _come_back(
         return False, None
     values = (row["id"], returned.subscriber_id, returned.meaning, returned.said, at)
     db.execute("INSERT OR REPLACE INTO returned VALUES (?, ?, ?, ?, ?)", values)
+    if returned.meaning is Meaning.HARD:
+        return True, _block_dead(db, returned.subscriber_id, returned.said, at, "returned mail")
     reason = _reason_to_block(db, returned, limit, since)
     return True, _block(db, returned.subscriber_id, reason, at, "returned mail") if reason else None
 
 
 def _reason_to_block(db: sqlite3.Connection, returned: Returned, limit: int, since: int) -> str:
     match returned.meaning:
-        case Meaning.HARD:
-            return f"there is no such mailbox: {returned.said}"
         case Meaning.COMPLAINT:
             return f"they complained: {returned.said}"
         case Meaning.SOFT:
@@ -885,6 +886,21 @@ def _reason_to_block(db: sqlite3.Connection, returned: Returned, limit: int, sin
             ).fetchone()[0]
             return f"{count} mails came back, the last one because: {returned.said}" if count >= limit else ""
     return ""
+
+
+# A server that is at fault itself may call every mailbox dead; a large provider once did for hours. So many, or a tenth
+# of all, are believed within a day. What is said of others is noted, and believed when their next mail returns.
+_FEW_DEAD, _DEAD_PART = 20, 10
+_DAY = 86_400_000
+
+
+def _block_dead(db: sqlite3.Connection, subscriber_id: int, said: str, at: int, how: str) -> Subscriber | None:
+    """Whom it blocked; None where there was no mail to stop, or too many are said to be dead at once."""
+    today = "SELECT count(*) FROM consent WHERE state = 'blocked' AND at > ?"
+    people = db.execute("SELECT count(*) FROM subscriber").fetchone()[0]
+    if db.execute(today, (at - _DAY,)).fetchone()[0] >= max(_FEW_DEAD, people // _DEAD_PART):
+        return None
+    return _block(db, subscriber_id, f"there is no such mailbox: {said}", at, how)
 
 
 def _block(db: sqlite3.Connection, subscriber_id: int, reason: str, at: int, how: str) -> Subscriber | None:
@@ -1035,7 +1051,12 @@ def _summary(db: sqlite3.Connection, now: int) -> Summary:
     )
     blocked = _subscribers(db, "WHERE s.state = 'blocked' AND s.reason <> '' ORDER BY s.changed DESC LIMIT 5")
     returned = db.execute("SELECT meaning, count(*) FROM returned GROUP BY meaning ORDER BY meaning")
-    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked, {r[0]: r[1] for r in returned})
+    doubted = db.execute(
+        "SELECT count(DISTINCT r.subscriber_id) FROM returned r JOIN subscriber s ON s.id = r.subscriber_id"
+        " WHERE r.meaning = 'hard' AND s.state = 'confirmed' AND r.at >= s.changed"
+    ).fetchone()[0]
+    came_back = {row[0]: row[1] for row in returned}
+    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked, came_back, doubted)
 
 
 _LATEST = """(
