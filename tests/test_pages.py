@@ -586,6 +586,10 @@ def test_all_that_is_ready_is_compressed_before_anyone_asks():
     assert [key for key, document in built().ready.items() if "encodings" not in vars(document)] == []
 
 
+def test_what_has_two_names_is_one_document():
+    assert SNAPSHOT.documents["/calendar.ics"] is SNAPSHOT.documents["/joint-seminar.ics"]
+
+
 def test_what_has_not_changed_is_compressed_once():
     after = built(replace(SEMINAR, sessions=(PAST, replace(NEXT, notice="Bring tea."), LATER)), previous=SNAPSHOT)
     same = {key for key, document in after.ready.items() if document is SNAPSHOT.ready[key]}

@@ -117,6 +117,7 @@ class History:
 
     def __init__(self, now: datetime, changes: Changes, known: Mapping[str, Document] = MappingProxyType({})) -> None:
         self._now, self._changes, self._known = now.astimezone(UTC).replace(microsecond=0), changes, known
+        self._fresh: dict[str, Document] = {}
 
     def since(self, key: str, tag: str) -> datetime:
         """When what has this tag came under this key."""
@@ -125,8 +126,14 @@ class History:
 
     def dated(self, key: str, document: Document) -> Document:
         """The document with the time when these bytes came under this key; the known one where nothing has changed."""
-        since, known = self.since(key, document.etag), self._known.get(key)
-        return known if known and known == replace(document, modified=since) else document.since(since)
+        fresh = replace(document, modified=self.since(key, document.etag))
+        if (known := self._known.get(key)) == fresh and known:
+            return known
+        # What is published under two names is one document still, and compressed once.
+        if (same := self._fresh.get(fresh.etag)) == fresh and same:
+            return same
+        self._fresh[fresh.etag] = made = document.since(fresh.modified)
+        return made
 
 
 def digest(*texts: str) -> str:
