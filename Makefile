@@ -71,6 +71,7 @@ $(PROGRAMS)/.venv/stamp: $(PROGRAMS)/requirements.txt
 	@touch $@
 
 $(PROGRAMS)/node_modules/.package-lock.json: $(PROGRAMS)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
 	@npm ci --prefix $(PROGRAMS) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,7 +114,7 @@ def _lives(subscribers: Iterable[Subscriber]) -> Iterator[str]:
         before, after, answered = _fetched_twice(program, WHOLE, again)
         assert not differences(program, lint.events(WHOLE), before)
         renamed = again.replace(b"SUMMARY:", b"SUMMARY:Renamed! ")
-        _, frozen, _ = _fetched_twice(program, WHOLE, again, frozen=True)
+        _, frozen, _ = _fetched_twice(program, WHOLE, again, frozen=("feed",))
         _, touched, _ = _fetched_twice(program, again, renamed)
         yield _row(
             program.name,
@@ -130,7 +130,7 @@ def _lives(subscribers: Iterable[Subscriber]) -> Iterator[str]:
 
 
 def _fetched_twice(
-    program: Subscriber, first: bytes, second: bytes, *, frozen: bool = False
+    program: Subscriber, first: bytes, second: bytes, *, frozen: Container[str] = ()
 ) -> tuple[Reading, Reading, int]:
     """What it shows after the first fetch and after the second, and how often a third was answered 304."""
     shelf = Shelf({"feed": first}, frozen=frozen)

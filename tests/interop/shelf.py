@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Shelf:
-    """Feeds by name, each at `/NAME.ics` with its ETag; a `frozen` shelf keeps the ETag of what was there first."""
+    """Feeds by name, each at `/NAME.ics` with its ETag; what is `frozen` keeps the ETag of what was there first."""
 
-    def __init__(self, feeds: Mapping[str, bytes], *, frozen: bool = False) -> None:
+    def __init__(self, feeds: Mapping[str, bytes], *, frozen: Container[str] = ()) -> None:
         self.feeds = dict(feeds)
         self.frozen = frozen
         self.tags: dict[str, str] = {}
@@ -31,7 +31,7 @@ class Shelf:
 
     def tag(self, name: str) -> str:
         tag = f'"{hashlib.sha256(self.feeds[name]).hexdigest()[:16]}"'
-        return self.tags.setdefault(name, tag) if self.frozen else tag
+        return self.tags.setdefault(name, tag) if name in self.frozen else tag
 
 
 @contextmanager

@@ -195,25 +195,25 @@ TOUCHED = WHOLE.replace(OLD, NEW)
 STAMPED = TOUCHED.replace(b"LAST-MODIFIED:2021", b"LAST-MODIFIED:2022").replace(b"DTSTAMP:2021", b"DTSTAMP:2022")
 
 
+# The second state of each feed, and who learns of it.
+CHANGES = {
+    "as it should be": (STAMPED, {"khal with vdirsyncer", "Thunderbird", "Evolution Data Server"}),
+    "with a frozen ETag": (STAMPED, {"khal with vdirsyncer"}),
+    "without a new revision": (TOUCHED, {"khal with vdirsyncer", "Thunderbird"}),
+}
+
+
 @every_subscriber
-@pytest.mark.parametrize(
-    ("frozen", "second", "is_renamed"),
-    [
-        (False, STAMPED, {"khal with vdirsyncer", "Thunderbird", "Evolution Data Server"}),
-        (True, STAMPED, {"khal with vdirsyncer"}),
-        (False, TOUCHED, {"khal with vdirsyncer", "Thunderbird"}),
-    ],
-    ids=["as it should be", "with a frozen ETag", "without a new revision"],
-)
-def test_a_subscription_learns_of_a_change(
-    program: Subscriber, frozen: bool, second: bytes, is_renamed: set[str], tmp_path: Path
-):
+def test_a_subscription_learns_of_a_change(program: Subscriber, tmp_path: Path):
     must_be_there(program)
-    shelf = Shelf({"feed": WHOLE}, frozen=frozen)
+    names = dict(zip(("right", "frozen", "touched"), CHANGES, strict=True))
+    shelf = Shelf(dict.fromkeys(names, WHOLE), frozen=("frozen",))
     with served(shelf), program.open(shelf.urls(), tmp_path) as subscriptions:
-        before = subscriptions.refresh()["feed"].events
-        shelf.put("feed", second)
-        after = subscriptions.refresh()["feed"].events
-    assert len(before) == len(after) == 6
-    renamed = [event["summary"].startswith("Renamed! ") for event in after]
-    assert renamed == [program.name in is_renamed] * 6
+        before = subscriptions.refresh()
+        for short, name in names.items():
+            shelf.put(short, CHANGES[name][0])
+        after = subscriptions.refresh()
+    for short, name in names.items():
+        assert len(before[short].events) == len(after[short].events) == 6
+        renamed = [event["summary"].startswith("Renamed! ") for event in after[short].events]
+        assert (name, renamed) == (name, [program.name in CHANGES[name][1]] * 6)
