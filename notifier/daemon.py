@@ -63,6 +63,7 @@ class Daemon:
 
     def __init__(self, config: Config, *, now: Callable[[], datetime] = clock.now) -> None:
         self._config = config
+        self._levels = config.visibility.levels
         self._now = now
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -493,12 +494,11 @@ class Daemon:
         session = self._seminar.session(notice.told_session)
         if notice.kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
             return None
-        levels = self._config.visibility.levels
         before = shown = None
         if session is not None:
             audience = notices.audience(notice.kind, session, self._now())
-            shown = talks.shown_to(audience, session, levels)
-            before = talks.shown_to(audience, claim.before, levels) if claim.before else None
+            shown = talks.shown_to(audience, session, self._levels)
+            before = talks.shown_to(audience, claim.before, self._levels) if claim.before else None
         return self._composer.compose(notice, shown, claim.subscriber, date=claim.opened_at, before=before)
 
     def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:

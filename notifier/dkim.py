@@ -62,7 +62,8 @@ class Signer:
 
 def signed(message: bytes, signers: Sequence[Signer]) -> bytes:
     """The message with a signature of each signer in front, in their order."""
-    return b"".join((*(signer.signature(message) for signer in signers), message))
+    # Of the same type, for a signature is of such lines as a message that is laid out for the wire.
+    return type(message)(b"".join((*(signer.signature(message) for signer in signers), message)))
 
 
 def _loaded(pem: str) -> tuple[str, bytes, Callable[[bytes], bytes]]:

@@ -261,5 +261,7 @@ class _Shifted:
 
 
 def _base64(octets: bytes) -> bytes:
+    if len(octets) <= _BASED_LINE:  # as nearly all values are
+        return b2a_base64(octets, newline=False) + b"\r\n" if octets else b""
     rows = (octets[at : at + _BASED_LINE] for at in range(0, len(octets), _BASED_LINE))
     return b"".join(b2a_base64(row, newline=False) + b"\r\n" for row in rows)
