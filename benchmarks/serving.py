@@ -1,4 +1,4 @@
-"""What a request costs, beside nginx with the same bytes as static files: `python -m benchmarks.serving`, two minutes.
+"""What a request costs, beside nginx with the same bytes as files: `python -m benchmarks.serving`, three minutes.
 
 The daemon and nginx's one worker take turns on one core, wrk has the other. Medians of the rounds; a ratio is of the
 medians of one run. CPU is the server's own for each request, which repeats also on a busy machine.
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -165,12 +165,12 @@ def memory(server: Served) -> None:
     """Memory after each of three lots of requests, each of which asks for something a little different."""
     sizes = []
     for lot in range(3):
-        with suppress(http.client.RemoteDisconnected):
-            connection = http.client.HTTPConnection(server.address)
-            for n in range(REQUESTS):
-                known = {"If-None-Match": f'"{lot}-{n}"', "Accept-Encoding": ("gzip", "br", "identity")[n % 3]}
-                connection.request("GET", ("/", FEED, "/robots.txt", f"/nothing/{n}")[n % 4], headers=known)
-                connection.getresponse().read()
+        connection = http.client.HTTPConnection(server.address)
+        for n in range(REQUESTS):
+            known = {"If-None-Match": f'"{lot}-{n}"', "Accept-Encoding": ("gzip", "br", "identity")[n % 3]}
+            connection.request("GET", ("/", FEED, "/robots.txt", f"/nothing/{n}")[n % 4], headers=known)
+            connection.getresponse().read()
+        connection.close()
         time.sleep(1)
         sizes.append(int(status(server.pid, "VmRSS").split()[0]) / 1024)
     print(f"  memory after each {REQUESTS:,} requests: {', '.join(f'{size:.1f} MB' for size in sizes)}")

@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from notifier import pages, server
-from notifier.errors import ListenError, StoreError, TokenError
+from notifier import config as settings
+from notifier import pages, server, wiring
+from notifier.errors import ConfigError, ListenError, StoreError, TokenError
 from notifier.metrics import Figures
 from notifier.pages import Site, Snapshot, Templates
 from notifier.server import Server
@@ -498,6 +499,34 @@ async def test_an_idle_server_never_wakes(running, monkeypatch):
     monkeypatch.setattr(loop._selector, "select", counted)
     await asyncio.sleep(0.5)
     assert turns <= 2  # this test's own sleep
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_the_whole_daemon_runs_and_stops_on_either_loop(tmp_path, loop):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = "{}:{}".format(*free.getsockname())
+    chosen = {"NOTIFIER_SERVER_LISTEN": address, "NOTIFIER_SERVER_LOOP": loop}
+    environment = {**os.environ, **chosen, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "notifier", "--config", str(tmp_path / "config.toml")]
+    subprocess.run([*command[:3], "init", str(tmp_path)], env=environment, check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen([*command, "run"], env=environment, stderr=subprocess.PIPE, text=True) as daemon:
+        try:
+            assert next((line for line in daemon.stderr if '"started pid=' in line), "")
+            used = Path(f"/proc/{daemon.pid}/maps").read_text()
+            assert ("uvloop" in used) is (loop == "uvloop")
+            for _ in range(3):
+                assert httpx.get(f"http://{address}/calendar.ics").status_code == 200
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(30) == 0
+        finally:
+            daemon.kill()
+
+
+def test_a_loop_that_is_not_installed_is_named_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    config = settings.parse('[server]\nloop = "uvloop"', folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"uvloop.*not installed; pip install .*speed"):
+        wiring.loop_factory(config)
 
 
 INHERITING = """
