@@ -444,6 +444,30 @@ async def steps_for(path: Path, count: int) -> int:
     return steps
 
 
+async def test_an_answer_that_comes_after_the_erased_is_forgotten_too(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.intend([ada], NOW)
+    await store.erase(ada.subscriber.id, NOW)
+    await store.expire(NOW)
+    await store.record([Result(ada, DeliveryState.SENT, code=250, reply=f"ok {ADA.address}")], NOW)
+    await store.expire(NOW)
+    (row,) = await store.deliveries(ada.subscriber.id)
+    assert (row.state, row.reply) == (DeliveryState.SENT, "")
+
+
+async def test_many_who_ask_at_once_are_claimed_one_after_the_other(store: Store) -> None:
+    for number in range(150):
+        await store.ask(Subscriber(f"p{number}@example.org"), session(), NOW, per_address=2, in_all=200)
+        if number < 140:  # left before they were asked
+            await store.erase(number + 4, NOW)
+    claimed = set()
+    for _ in range(4):
+        claimed |= {c.subscriber.address for c in await store.claim(8, NOW)}
+        await store.expire(NOW)
+    assert len(claimed) == 10
+
+
 async def test_a_store_of_the_first_version_is_taken_over_whole(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with sqlite3.connect(path) as db:

@@ -367,6 +367,11 @@ class SqliteStore:
                 f" WHERE s.id = subscriber_id AND {_IS_ADDRESSED})",
                 (_ms(now),),
             ).rowcount
+            # Of a mail that was on the wire when its reader was erased, the answer came after them.
+            db.execute(
+                "UPDATE delivery SET reply = '' WHERE state IN ('sent', 'failed', 'ambiguous') AND subscriber_id IN"
+                " (SELECT subscriber_id FROM changed WHERE subscriber_id NOT IN (SELECT id FROM subscriber))"
+            )
             # What is in flight may be put off yet, and then it is to be looked at again.
             db.execute(
                 "DELETE FROM changed WHERE NOT EXISTS (SELECT 1 FROM delivery d"
@@ -745,13 +750,16 @@ def _settle(db: sqlite3.Connection, decision: Decision, session: Session, at: in
     return reached
 
 
+# Of those who asked for a subscription each has a notice of their own. Of more of them than are wanted so many are
+# looked at, because who left since has nothing to be claimed until the next tick has cleared it away.
+_IDLE_NOTICES = 100
 _OPEN = f"""
     SELECT * FROM notice n
     WHERE n.deadline > :now AND iif(n.kind = 'welcome', substr(n.session_id, 2), n.session_id) NOT IN
           (SELECT value FROM json_each(:paused))
       AND EXISTS (SELECT 1 FROM delivery d WHERE d.notice_id = n.id
                   AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= :now)
-    ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id
+    ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id LIMIT :limit + {_IDLE_NOTICES}
 """
 _CLAIMED = (
     "attempts", "resends", "is_resend", "id", "address", "name", "language", "timezone", "leads", "state", "declined",
@@ -771,7 +779,7 @@ _OWED_OF_NOTICE = f"""
 
 def _claim(db: sqlite3.Connection, limit: int, now: int, paused: str) -> list[Claim]:
     claims: list[Claim] = []
-    for notice in db.execute(_OPEN, {"now": now, "paused": paused}).fetchall():
+    for notice in db.execute(_OPEN, {"now": now, "paused": paused, "limit": limit}).fetchall():
         (told,) = db.execute(_OWED_OF_NOTICE, (notice["id"], now, limit - len(claims))).fetchone()
         rows = json.loads(told)
         db.execute(_TAKE, {"rows": json.dumps([(notice["id"], row["id"]) for row in rows]), "now": now})
