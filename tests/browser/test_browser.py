@@ -203,6 +203,23 @@ def test_the_time_is_told_by_the_readers_clock_too_where_it_differs(browser, sta
         context.close()
 
 
+def test_nothing_moves_under_a_finger_while_a_page_comes_in(context, stage):
+    page = context.new_page()
+    page.set_viewport_size({"width": 360, "height": 740})
+    for name in ("landing", "session"):
+        page.goto(address(stage, name))
+        expect(page.locator(".yours")).to_be_visible()
+        shifted = page.evaluate(
+            """() => new Promise((done) => {
+              let sum = 0;
+              const add = (list) => list.getEntries().forEach((shift) => (sum += shift.value));
+              new PerformanceObserver(add).observe({ type: 'layout-shift', buffered: true });
+              setTimeout(() => done(sum), 500);
+            })"""
+        )
+        assert shifted < 0.01, name
+
+
 def test_the_countdown_is_right_though_the_page_is_old(context, stage):
     start = datetime.fromisoformat(short_list(stage)["soon"] + "T09:30:00").replace(tzinfo=SHANGHAI)
     page = context.new_page()
