@@ -19,6 +19,7 @@ LONGEST_ALARM = 28 * 24 * 60  # minutes
 MOST_ALARMS = 4
 # Of all that can be asked for, so much is kept: a flood of addresses nobody uses must not fill the memory.
 KEPT, KEPT_BYTES = 48, 32 << 20
+COMPRESSED_AT_ONCE = 256 << 10
 
 _PRIVATE_HEADERS = (("Referrer-Policy", "no-referrer"), ("X-Robots-Tag", "noindex"))
 _DAYS = re.compile("([0-9]{1,4})d")
@@ -88,6 +89,11 @@ def _alarms(value: str) -> Iterator[int]:
             yield int(minutes)
 
 
+def _at_once(document: Document) -> Document:
+    """The document for who asks first: everybody else would wait while much is compressed."""
+    return replace(document, may_compress=document.may_compress and len(document.body) <= COMPRESSED_AT_ONCE)
+
+
 class Feeds:
     """The calendars that can be chosen of one seminar, as one audience may see it, in their state at `now`.
 
@@ -111,8 +117,11 @@ class Feeds:
         self._sessions = {session.id: session for session in seminar.sessions}
         self._kept: dict[tuple[str, Choice], Document] = {}
         for session_id, choice in asked:
-            if document := self.find(choice, session_id):
+            session = self._sessions.get(session_id)
+            if session or not session_id:
+                self._kept[session_id, choice] = document = self._dated(session, choice)
                 _ = document.encodings  # so that no reader waits for them
+        self._forget()
 
     @property
     def asked(self) -> tuple[tuple[str, Choice], ...]:
@@ -124,7 +133,7 @@ class Feeds:
         session = self._sessions.get(session_id)
         if session_id and session is None:
             return None
-        known = self._kept.pop((session_id, choice), None) or self._dated(session, choice)
+        known = self._kept.pop((session_id, choice), None) or _at_once(self._dated(session, choice))
         self._kept[session_id, choice] = known  # the latest is the last
         self._forget()
         return known
