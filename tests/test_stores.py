@@ -324,12 +324,15 @@ async def test_a_request_for_a_known_address_changes_nothing_of_it(store: Store)
 async def test_nobody_is_bombed_with_requests(store: Store) -> None:
     assert [await asked(store) for _ in range(3)] == [Kind.CONFIRMATION, Kind.CONFIRMATION, None]
     assert await asked(store, at=NOW + DAYS) is Kind.CONFIRMATION
-    others = [replace(ADA, address=f"eve{n}@example.org") for n in range(5)]
-    for one in others[:4]:
-        assert await asked(store, one, NOW + DAYS) is Kind.CONFIRMATION
+    assert [await asked(store, at=NOW + 2 * DAYS) for _ in range(2)] == [Kind.CONFIRMATION, None]
+    assert await asked(store, at=NOW + 4 * DAYS) is None
+    assert await asked(store, at=NOW + 8 * DAYS) is Kind.CONFIRMATION
+    others = [replace(ADA, address=f"eve{n}@example.org") for n in range(6)]
+    for one in others[:5]:
+        assert await asked(store, one, NOW + 20 * DAYS) is Kind.CONFIRMATION
     with pytest.raises(LimitError):
-        await asked(store, others[4], NOW + DAYS)
-    assert await store.subscriber(others[4].address) is None
+        await asked(store, others[5], NOW + 20 * DAYS)
+    assert await store.subscriber(others[5].address) is None
 
 
 async def test_a_request_that_nobody_confirms_is_forgotten(store: Store) -> None:

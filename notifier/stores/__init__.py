@@ -284,7 +284,7 @@ class Store(Protocol):
         """Opens the mail that answers a request for a subscription, which tells of the session besides.
 
         It asks the address to confirm or, where it is confirmed already, welcomes it again, at most `per_address`
-        times a day. None where nothing is sent.
+        times a day, and while nobody confirms twice as many in `CONFIRM_WITHIN`. None where nothing is sent.
 
         Raises LimitError where `in_all` such mails were opened within the hour already.
         """

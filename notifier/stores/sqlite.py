@@ -415,9 +415,12 @@ class SqliteStore:
             if recent >= in_all:
                 raise LimitError(Problem("too many people ask for a subscription at once", "try again in an hour"))
             known = _asked(db, one, _ms(now))
-            if known.state is State.BLOCKED or _mails_today(db, known.id, now) >= per_address:
-                return None
             kind = Kind.WELCOME if known.state is State.CONFIRMED else Kind.CONFIRMATION
+            if known.state is State.BLOCKED or _mails_since(db, known.id, now - DAY) >= per_address:
+                return None
+            # Who does not answer does not want it, however often somebody asks in their name.
+            if kind is Kind.CONFIRMATION and _mails_since(db, known.id, now - CONFIRM_WITHIN) >= 2 * per_address:
+                return None
             _open_for(db, kind, known.id, session, now)
             return kind
 
@@ -429,7 +432,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> Subscriber | None:
             before = _subscriber(db, subscriber_id)
             one = _set_state(db, subscriber_id, State.CONFIRMED, _ms(now), "link")
-            if before and one and before.state is not one.state and _mails_today(db, one.id, now) < per_address:
+            if before and one and before.state is not one.state and _mails_since(db, one.id, now - DAY) < per_address:
                 _open_for(db, Kind.WELCOME, one.id, session, now)
             return one
 
@@ -932,12 +935,12 @@ def _asked(db: sqlite3.Connection, one: Subscriber, at: int) -> Subscriber:
 _MAILS_OF_SUBSCRIPTIONS = "SELECT count(*) FROM notice WHERE session_id BETWEEN '@' AND 'A' AND at > ?"
 
 
-def _mails_today(db: sqlite3.Connection, subscriber_id: int, now: datetime) -> int:
-    """How many mails about their subscription were opened for them in the last 24 hours."""
+def _mails_since(db: sqlite3.Connection, subscriber_id: int, since: datetime) -> int:
+    """How many mails about their subscription were opened for them since then."""
     count: int = db.execute(
         "SELECT count(*) FROM delivery d JOIN notice n ON n.id = d.notice_id"
         " WHERE d.subscriber_id = ? AND n.session_id BETWEEN '@' AND 'A' AND n.at > ?",
-        (subscriber_id, _ms(now - DAY)),
+        (subscriber_id, _ms(since)),
     ).fetchone()[0]
     return count
 
