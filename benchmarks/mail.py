@@ -309,7 +309,9 @@ def memory(count: int) -> None:
 
 def furnish(folder: Path, port: int, count: int) -> None:
     """A talk list, settings, and a ledger of so many subscribers, whom a reminder falls due for in a few seconds."""
-    start = datetime.now(ZoneInfo("Asia/Shanghai")).replace(microsecond=0, tzinfo=None) + timedelta(hours=1, seconds=5)
+    (folder / "var").mkdir()
+    asyncio.run(subscribe(folder / "var" / "notifier.db", count))  # first, for it takes its time
+    start = datetime.now(ZoneInfo("Asia/Shanghai")).replace(microsecond=0, tzinfo=None) + timedelta(hours=1, seconds=8)
     (folder / "talks.toml").write_text(talk_list(start), "utf-8")
     (folder / "config.toml").write_text(
         f"""
@@ -323,13 +325,9 @@ def furnish(folder: Path, port: int, count: int) -> None:
         port = {port}
         tls = "none"
         links = {LINKS}
-        [notices]
-        tick = "1s"
         """,
         "utf-8",
     )
-    (folder / "var").mkdir()
-    asyncio.run(subscribe(folder / "var" / "notifier.db", count))
 
 
 def talk_list(start: datetime) -> str:
