@@ -471,6 +471,6 @@ async def test_hostile_wishes_stay_texts(house: Neighbour) -> None:
 @pytest.mark.checkout
 def test_every_test_that_the_threat_model_names_is_there() -> None:
     named = re.findall(r"`(\w+)`", "\n".join(re.findall(r"\|[^|]*\|\n", THREATS.read_text(encoding="utf-8"))))
-    tests = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in tests] == []
