@@ -569,7 +569,8 @@ def _timezone(zone: str, year: int) -> bytes:
     Not Timezone.from_tzid(): it lists the days of decades in one RDATE, which breaks Ruby's reader and which Emacs and
     Outlook misread, lets summer time begin an hour late, and misses the short ones of Morocco.
     """
-    first = datetime(min(max(year - 1, 1970), _TABLES_END - 2), 1, 1, tzinfo=UTC)
+    # Two years before the first event: ts-ics passes over the first day of a rule such as the last Sunday of October.
+    first = datetime(min(max(year - 2, 1970), _TABLES_END - 2), 1, 1, tzinfo=UTC)
     onsets = _onsets(ZoneInfo(zone), first, datetime(_TABLES_END, 1, 1, tzinfo=UTC))
     timezone = Timezone()
     timezone.add("TZID", zone)

@@ -16,18 +16,12 @@ from interop.programs import PROGRAMS, differences
 pytestmark = pytest.mark.interop
 
 every_program = pytest.mark.parametrize("program", ALL_OF_THEM, ids=[program.name for program in ALL_OF_THEM])
-# Where a program is wrong about a feed that is right.
-MISTAKEN = {("ts-ics", "around the world"): "takes a rule for the last Sunday of March to begin a month early"}
 
 
 @every_program
 @pytest.mark.parametrize("name", GOOD)
 def test_a_program_shows_every_session_as_it_is(program: Any, name: str, readings: Any):
-    found = differences(program, lint.events(GOOD[name]), readings(program)[name])
-    if (program.name, name) in MISTAKEN:
-        assert found
-    else:
-        assert found == []
+    assert differences(program, lint.events(GOOD[name]), readings(program)[name]) == []
 
 
 @pytest.mark.parametrize(
