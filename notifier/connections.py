@@ -143,6 +143,7 @@ class _Connection(HttpToolsProtocol):
         self._begun = self._ended = 0  # messages
         self._chunk_size = 0
         self._given: Ready | None = None
+        self._keeps_alive = True
         self._rest = memoryview(b"")  # of a ready answer
         self._unfinished = _Unfinished()
         self._unsent = 0
@@ -181,7 +182,8 @@ class _Connection(HttpToolsProtocol):
         super().data_received(data)
         # What stands behind the end of another message is a part of this chunk that nobody counts.
         self._message_size = self._message_size + len(data) if self._ended == ended else 0
-        if self._given and self._begun == self._ended == begun + 1 == ended + 1:
+        is_alone = self._begun == self._ended == begun + 1 == ended + 1
+        if self._given and self._keeps_alive and is_alone:
             self._house.shelf.remember(data, self._given)
         if self._message_size > HEAD_LIMIT and not self._has_head:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -202,11 +204,18 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._has_head = True
+        if self.transport.is_closing():
+            return  # what stands behind the last request that is answered here
         self._given = self._find()
         if self._given:
-            self._give(self._given)
+            self._keeps_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+            self._give(self._given, ends=not self._keeps_alive)
         else:
             self._pass_on()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._ended += 1
@@ -244,8 +253,7 @@ class _Connection(HttpToolsProtocol):
         is_plain = (
             self._message_size + self._chunk_size <= HEAD_LIMIT
             and len(self.headers) <= HEADERS_LIMIT
-            and self.parser.get_http_version() == "1.1"
-            and self.parser.should_keep_alive()
+            and self.parser.get_http_version() in ("1.0", "1.1")
             and self._is_free()
         )
         return self._house.shelf.find(self.parser.get_method(), self.url, self.headers) if is_plain else None
@@ -255,16 +263,20 @@ class _Connection(HttpToolsProtocol):
         is_answering = self.cycle is not None and not self.cycle.response_complete
         return not (is_answering or self.flow.write_paused or self.transport.is_closing())
 
-    def _give(self, ready: Ready) -> None:
+    def _give(self, ready: Ready, *, ends: bool = False) -> None:
         self._house.answered[ready.status] += 1
         first = ready.body if len(ready.body) <= FIRST_BYTES else ready.body[:FIRST_BYTES]
-        self.transport.write(b"".join((STATUS_LINE[ready.status], b"date: ", _date(), b"\r\n", ready.head, first)))
+        date = b"date: %b\r\nconnection: close\r\n" % _date() if ends else b"date: %b\r\n" % _date()
+        self.transport.write(b"".join((STATUS_LINE[ready.status], date, ready.head, first)))
         if len(first) < len(ready.body):
             self._rest = memoryview(ready.body)[FIRST_BYTES:]
             self._push()
             if self._rest:
                 # What comes next has to wait, as behind any answer of uvicorn's that is not complete.
-                self.cycle = self._unfinished = _Unfinished()  # type: ignore[assignment]
+                self.cycle = self._unfinished = _Unfinished(keep_alive=not ends)  # type: ignore[assignment]
+                return
+        if ends:
+            self.transport.close()
 
     def resume_writing(self) -> None:
         super().resume_writing()

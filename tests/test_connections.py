@@ -405,8 +405,6 @@ async def test_a_new_snapshot_is_given_at_once(running):
     ("request_head", "status"),
     [
         (b"GET /robots.txt HTTP/1.0\r\n\r\n", b"200"),
-        (b"GET /robots.txt HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", b"200"),
-        (asking(b"/robots.txt", b"Connection: close"), b"200"),
         (asking(b"/robots.txt", b"Content-Length: 0"), b"200"),
         (asking(b"/robots.txt", b"Expect: 100-continue", b"Content-Length: 0"), b"200"),
         (asking(b"/robots.txt", b"Accept-Encoding: br", b"Accept-Encoding: gzip"), b"200"),
@@ -422,6 +420,39 @@ async def test_whoever_asks_for_more_than_a_ready_answer_is_passed_on(running, a
     answered = await exchange(running, request_head + LAST)
     assert asked[0] == b"/robots.txt"
     assert answered.startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"GET /calendar.ics HTTP/1.0\r\nHost: x\r\n\r\n",
+        b"GET /calendar.ics HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+        asking(b"/calendar.ics", b"Connection: close"),
+    ],
+    ids=["as nginx asks", "as ab asks", "close"],
+)
+async def test_the_last_request_of_a_connection_is_answered_at_once_too(running, asked, last, caplog):
+    caplog.set_level("WARNING", "uvicorn.error")
+    slow = await exchange(running, last)
+    behind = asking(b"/robots.txt", b"Content-Length: 3", method=b"PUT") + b"abc" + asking(b"/robots.txt")
+    for sent in (last, last, asking(b"/calendar.ics") + last, last + behind):
+        answered = await exchange(running, sent)
+        assert answered.count(b"HTTP/1.1 ") == sent.count(b"/calendar.ics")
+        final = answered[answered.rindex(b"HTTP/1.1 200 OK\r\n") :]
+        assert sorted(undated(final).split(b"\r\n")) == sorted(undated(slow).split(b"\r\n"))
+        assert b"connection: close\r\n" in final
+    assert asked == [b"/calendar.ics"]
+    assert caplog.text == ""
+
+
+async def test_who_reads_the_last_answer_late_gets_all_of_it_and_the_end(large, monkeypatch):
+    monkeypatch.setattr(connections, "KEEP_ALIVE_SECONDS", 300)
+    large._uvicorn.config.timeout_keep_alive = 300
+    large._sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    reader, writer = await lazy(large, asking(b"/talks.json", b"Connection: close"))
+    assert [len(one._rest) > 0 for one in large._uvicorn.server_state.connections] == [True]
+    assert (await asyncio.wait_for(reader.read(), 60)).endswith(LARGE.documents["/talks.json"].body)
+    writer.close()
 
 
 async def test_ranges_are_ignored(running):
