@@ -160,8 +160,9 @@ class House:
 
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """What the daemon answers to the command line."""
+        path = control.socket_path(self.config().store.path)
         async with asyncio.timeout(60):  # it serves pages a moment before it listens to commands
-            while (answer := await control.call(control.socket_path(self.config().store.path), request)) is None:
+            while (answer := await control.call(path, request)) is None:  # noqa: ASYNC110 - nothing tells when
                 await asyncio.sleep(0.02)
         return answer
 
