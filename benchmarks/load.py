@@ -199,6 +199,12 @@ class House:
             await self.store.publish({key: at for key, at in built.modified.items() if known.get(key) != at})
         self.accepted, self.snapshot = taken.accepted, built
 
+    def compress(self, took: Took, name: str) -> None:
+        """What follows once the list is published, in a thread of its own."""
+        assert self.snapshot is not None
+        with step(took, f"compression after the {name}"):
+            self.snapshot.compress()
+
 
 def load(_: int) -> Took:
     """A full load, and then a reload after one edit."""
@@ -214,8 +220,10 @@ async def loaded_and_edited() -> Took:
         house = House(store, Templates(files.shipped()))
         with step(took, "full load"):
             await house.take(data, took, "full load")
+        house.compress(took, "full load")
         with step(took, "reload after an edit"):
             await house.take(edited(data, 3), took, "reload", turn=1)
+        house.compress(took, "reload")
         await store.close()
     return took
 

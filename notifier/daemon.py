@@ -484,6 +484,13 @@ class Daemon:
         self._make_composer()
         if self._server is not None:
             self._server.snapshot = snapshot
+        self._spawn(self._compress(snapshot))
+
+    async def _compress(self, snapshot: Snapshot) -> None:
+        """Makes the encodings of what is large, while its plain bytes are published already."""
+        await asyncio.to_thread(snapshot.compress)
+        if self._server is not None and self._server.snapshot is snapshot:
+            self._server.snapshot = snapshot  # what was answered before them is forgotten
 
     def _make_composer(self) -> None:
         site = wiring.mail_site(self._config, self._seminar, self._people.keyring)

@@ -165,7 +165,7 @@ def _described(document: Document, body: bytes) -> Headers:
 
 
 def _vary(document: Document) -> str:
-    by_encoding = ["Accept-Encoding"] if document.encodings else []
+    by_encoding = ["Accept-Encoding"] if document.may_compress else []
     by_language = ["Accept-Language"] if any(name == "Content-Language" for name, _ in document.headers) else []
     return ", ".join(by_encoding + by_language)
 

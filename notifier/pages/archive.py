@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby, islice
@@ -55,7 +55,7 @@ class Page:
     def _page(self, language: str) -> Document:
         values = _values(self.year, self.years, self.groups, language, path=self.path)
         page = self.press.page("history", language, MINUTES, **values)
-        return page.since(self.modified[key_of(self.path, language)][1])
+        return replace(page, modified=self.modified[key_of(self.path, language)][1]).at_once()
 
 
 @dataclass(frozen=True, slots=True)

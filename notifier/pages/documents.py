@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -44,6 +43,8 @@ SAFE_PAGE = (
 )
 # What is made to be shown within other people's pages holds links and nothing to be pressed.
 SAFE_EMBEDDED = (("Content-Security-Policy", "; ".join((*POLICY, "frame-ancestors *"))), *_SAFE_ANYWHERE)
+
+COMPRESSED_AT_ONCE = 256 << 10  # octets; of megabytes nobody waits for the compression, least of all a change
 
 IDENTITY = "identity"  # RFC 9110 section 12.5.3: no content coding at all
 
@@ -86,21 +87,24 @@ class Document:
     cache_control: str = MINUTES
     headers: Headers = ()
     may_compress: bool = True
+    _encodings: dict[str, bytes] = field(init=False, default_factory=dict, compare=False, repr=False)
 
-    @cached_property
+    @property
     def encodings(self) -> Mapping[str, bytes]:
-        """The same by content coding, the best first; without those that are switched off or would be no shorter."""
-        if not self.may_compress:
-            return {}
-        # At 7 brotli is a tenth shorter than gzip and no slower; at its best, 11, it takes fifty times as long.
-        made = {"br": brotli.compress(self.body, quality=7), "gzip": gzip.compress(self.body, 6, mtime=0)}
-        return {coding: body for coding, body in made.items() if len(body) < len(self.body)}
+        """The same by content coding, the best first, of those that were made and are shorter."""
+        return self._encodings
 
-    def since(self, modified: datetime) -> Document:
-        """The document as it is from this time on, with its encodings made now, so that no reader waits for them."""
-        dated = replace(self, modified=modified)
-        _ = dated.encodings
-        return dated
+    def compress(self) -> Document:
+        """Makes the encodings, unless they are switched off; until then whoever asks has the plain bytes."""
+        if self.may_compress and not self._encodings:
+            # At 7 brotli is a tenth shorter than gzip and no slower; at its best, 11, it takes fifty times as long.
+            made = {"br": brotli.compress(self.body, quality=7), "gzip": gzip.compress(self.body, 6, mtime=0)}
+            self._encodings.update((coding, body) for coding, body in made.items() if len(body) < len(self.body))
+        return self
+
+    def at_once(self) -> Document:
+        """The document with its encodings made, unless it is large: then that follows once it is published."""
+        return self.compress() if len(self.body) <= COMPRESSED_AT_ONCE else self
 
     def encoded(self, coding: str) -> tuple[str, bytes]:
         """Tag and bytes in one of the `encodings`, or in "identity".
@@ -132,8 +136,8 @@ class History:
         # What is published under two names is one document still, and compressed once.
         if (same := self._fresh.get(fresh.etag)) == fresh and same:
             return same
-        self._fresh[fresh.etag] = made = document.since(fresh.modified)
-        return made
+        self._fresh[fresh.etag] = fresh.at_once()
+        return fresh
 
 
 def digest(*texts: str) -> str:

@@ -19,7 +19,6 @@ LONGEST_ALARM = 28 * 24 * 60  # minutes
 MOST_ALARMS = 4
 # Of all that can be asked for, so much is kept: a flood of addresses nobody uses must not fill the memory.
 KEPT, KEPT_BYTES = 48, 32 << 20
-COMPRESSED_AT_ONCE = 256 << 10
 
 _PRIVATE_HEADERS = (("Referrer-Policy", "no-referrer"), ("X-Robots-Tag", "noindex"))
 _DAYS = re.compile("([0-9]{1,4})d")
@@ -89,11 +88,6 @@ def _alarms(value: str) -> Iterator[int]:
             yield int(minutes)
 
 
-def _at_once(document: Document) -> Document:
-    """The document for who asks first: everybody else would wait while much is compressed."""
-    return replace(document, may_compress=document.may_compress and len(document.body) <= COMPRESSED_AT_ONCE)
-
-
 class Feeds:
     """The calendars that can be chosen of one seminar, as one audience may see it, in their state at `now`.
 
@@ -119,8 +113,7 @@ class Feeds:
         for session_id, choice in asked:
             session = self._sessions.get(session_id)
             if session or not session_id:
-                self._kept[session_id, choice] = document = self._dated(session, choice)
-                _ = document.encodings  # so that no reader waits for them
+                self._kept[session_id, choice] = self._dated(session, choice)
         self._forget()
 
     @property
@@ -133,10 +126,15 @@ class Feeds:
         session = self._sessions.get(session_id)
         if session_id and session is None:
             return None
-        known = self._kept.pop((session_id, choice), None) or _at_once(self._dated(session, choice))
+        known = self._kept.pop((session_id, choice), None) or self._dated(session, choice)
         self._kept[session_id, choice] = known  # the latest is the last
         self._forget()
         return known
+
+    def compress(self) -> None:
+        """Makes the encodings of all that is kept."""
+        for document in tuple(self._kept.values()):
+            document.compress()
 
     def _forget(self) -> None:
         while len(self._kept) > 1 and (len(self._kept) > KEPT or self._size > KEPT_BYTES):
@@ -153,7 +151,7 @@ class Feeds:
         # Nobody stores what was asked for, and so a restart knows no more than when the last session may have left.
         part = replace(self._seminar, sessions=(session,)) if session else self._seminar
         turn = feed.last_turn(part, self._now, choice.options)
-        return replace(document, modified=max(self._since, turn.astimezone(UTC)) if turn else self._since)
+        return replace(document, modified=max(self._since, turn.astimezone(UTC)) if turn else self._since).at_once()
 
     def _rendered(self, session: Session | None, choice: Choice) -> Document:
         base_url = self._press.site.base_url

@@ -55,7 +55,7 @@ class Shown:
     def event(self) -> Document:
         """The calendar file."""
         _, since = self.modified[event_path(self.session)]
-        return self.press.event(self.session).since(since)
+        return replace(self.press.event(self.session), modified=since).at_once()
 
     @cached_property
     def pages(self) -> Mapping[str, Document]:
@@ -117,7 +117,7 @@ class Shown:
         path, place = page_path(self.session), self.place
         values = {"previous": place.previous, "following": place.following, **self.about(language)}
         page = self.press.page("session", language, MINUTES, path=quote(path), **values)
-        return page.since(self.modified[key_of(path, language)][1])
+        return replace(page, modified=self.modified[key_of(path, language)][1]).at_once()
 
 
 def show(source: Session, place: Place, known: Shown | None, press: Press, history: History) -> Shown:

@@ -110,6 +110,13 @@ class Snapshot:
         """Every document that was rendered before anyone asked for it, by the keys of `modified`."""
         return {**self.documents, **{key_of(*at): page for at, page in self.pages.items()}}
 
+    def compress(self) -> None:
+        """Makes the encodings of what is too large to have them already."""
+        for document in self.ready.values():
+            document.compress()
+        self.feeds.compress()
+        self.private.compress()
+
     def find(self, path: str, query: str, language: str) -> Document | None:
         """The document at this address, in this language where there are several.
 
