@@ -9,6 +9,7 @@ who does not read) is uvicorn's and the application's.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ FIRST_BYTES, CHUNK_BYTES = 64 * 1024, 96 * 1024  # what goes out with the head; 
 _HEARD = tuple(name.encode() for name in HEARD)
 # Headers that ask for more than a ready answer.
 _UNREADY = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+# RFC 3986 section 3.2.2: a name or an address of one kind or the other, and perhaps a port.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9.:_~%-]+\])(?::[0-9]*)?")
 
 Question = tuple[bytes | None, ...]
 
@@ -48,6 +51,11 @@ class Ready:
     status: int
     head: bytes
     body: bytes
+
+
+def is_host(value: bytes) -> bool:
+    """Whether the value of a Host header names a host, or leaves it out; else it is to be refused (RFC 9112, 3.2)."""
+    return _HOST.fullmatch(value) is not None
 
 
 class Shelf:
@@ -99,7 +107,7 @@ def _question(method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes
                 return None
             heard[name] = value
         elif name == b"host":
-            hosts += 1
+            hosts += 1 if is_host(value) else 2
         elif name in _UNREADY:
             return None
     return (method, target, *map(heard.get, _HEARD)) if hosts == 1 else None

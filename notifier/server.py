@@ -234,11 +234,11 @@ def _fresh(request: Request, media_type: str, body: bytes, status: int = 200) ->
 
 def _flaw(request: Request) -> str:
     """The page for a request that is not to be answered at all, or ""."""
-    hosts = sum(name == b"host" for name, _ in request.scope["headers"])
-    version = request.scope["http_version"]
-    if hosts > 1 or (not hosts and version != "1.0") or version == "0.9":
+    headers, version = request.scope["headers"], request.scope["http_version"]
+    hosts = [value for name, value in headers if name == b"host"]
+    is_addressed = len(hosts) == 1 or (not hosts and version == "1.0")
+    if version not in ("1.0", "1.1") or not is_addressed or not all(map(connections.is_host, hosts)):
         return "bad-request"  # RFC 9112 section 3.2
-    headers = request.scope["headers"]
     size = len(_target(request)) + sum(len(name) + len(value) for name, value in headers)
     is_large = size > connections.HEAD_LIMIT or len(headers) > connections.HEADERS_LIMIT
     return "head-too-large" if is_large else ""
@@ -268,7 +268,9 @@ def _target(request: Request) -> bytes:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The whole body, or None when it is longer than any form of ours."""
+    """The whole body, or None when it is longer than any form of ours, be it only by its own word."""
+    if int(request.headers.get("content-length", "0")) > BODY_LIMIT:
+        return None
     body = b""
     async for chunk in request.stream():
         body += chunk

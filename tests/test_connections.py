@@ -72,6 +72,10 @@ async def test_head_and_304_have_no_body_on_the_wire(running):
         b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nBad Header\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
+        b'GET / HTTP/1.1\r\nHost: a"><b\r\n\r\n',
+        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a:http\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
     ],
     ids=[
         "no host",
@@ -86,12 +90,34 @@ async def test_head_and_304_have_no_body_on_the_wire(running):
         "NUL",
         "no header",
         "TLS",
+        "markup as host",
+        "path as host",
+        "name as port",
+        "another HTTP",
     ],
 )
 async def test_what_is_no_proper_request_gets_a_400_and_the_end(running, request_head):
     answered = await exchange(running, request_head)
     assert answered.startswith(b"HTTP/1.1 400 ")
     assert answered.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("host", [b"", b"seminar.example.org:80", b"[::1]:8000", b"127.0.0.1:", b"under_score"])
+async def test_a_host_may_be_a_name_or_an_address_or_left_out(running, host):
+    for _ in range(2):  # made, then from the shelf
+        request = b"GET /robots.txt HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+        assert (await exchange(running, request)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_host_that_is_none_is_refused_also_where_the_answer_is_ready(running):
+    await exchange(running, asking(b"/robots.txt") * 2 + LAST)
+    bad = b"GET /robots.txt HTTP/1.1\r\nHost: a b\r\n\r\n"
+    assert (await exchange(running, bad)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_body_that_says_it_is_too_long_is_not_waited_for(running):
+    begun = b"POST /unsubscribe/x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
+    assert (await exchange(running, begun)).startswith(b"HTTP/1.1 413 ")
 
 
 async def test_http_1_0_needs_no_host(running):

@@ -31,6 +31,9 @@ _HTTP_DATE = re.compile(
     rf"|{_DAY} [A-Z][a-z]{{2}} [ 0-9][0-9] [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}} [0-9]{{4}}"
 )
 
+# RFC 9110 section 8.8.3: one of a list, without what marks it as weak; only a large W does.
+_ENTITY_TAG = re.compile(r'(?<![^\s,])(?:W/)?("[^"]*")(?=\s*(?:,|$))')
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -186,7 +189,7 @@ def _is_known(document: Document, etag: str, headers: Mapping[str, str]) -> bool
     """Whether the asker has these bytes. Tags go before times, and are compared weakly (RFC 9110 section 13.1.2)."""
     tags = headers.get("if-none-match")
     if tags is not None:
-        return tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags)
+        return tags.strip() == "*" or etag in _ENTITY_TAG.findall(tags)
     date = headers.get("if-modified-since", "").strip()
     if not _HTTP_DATE.fullmatch(date):
         return False

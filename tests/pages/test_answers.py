@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 import brotli
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_pages import SNAPSHOT
@@ -112,3 +113,22 @@ def test_an_answer_agrees_with_the_others_to_the_same_address(path, query, heade
         assert ask("GET", path, query, known).status == 304
     if whole.status == 304:
         assert plain.status == 200
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        ("%s", 304),
+        ("W/%s", 304),
+        ('"a,b" ,, W/%s,', 304),
+        ("*", 304),
+        ("w/%s", 200),
+        ("%sx", 200),
+        ("x%s", 200),
+        ("%s;q=1", 200),
+        ("", 200),
+    ],
+)
+def test_only_a_whole_entity_tag_is_known_again(tags, status):
+    etag = dict(ask("GET", "/calendar.ics", "", {}).headers)["ETag"]
+    assert ask("GET", "/calendar.ics", "", {"if-none-match": tags.replace("%s", etag)}).status == status

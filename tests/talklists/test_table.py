@@ -360,3 +360,12 @@ def test_no_row_of_a_written_table_is_lost(titles: list[str], mark: str) -> None
     text = f"Date{mark}Time{mark}Title\n" + "".join(f"2021-11-27{mark}9:30-11:30{mark}{title}\n" for title in quoted)
     reading = table.read(text, Context())
     assert [talk.title for talk in only(reading).talks] == [clean_line(title) for title in titles]
+
+
+def test_a_time_that_clocks_skip_is_left_out_with_its_line() -> None:
+    skipped = "2026-03-29 01:30,2026-03-29 02:30,Bob,Skipped"
+    kept = "2026-03-29 00:30,2026-03-29 02:30,Eve,Kept"
+    reading = table.read(f"Start,End,Speaker,Title\n{skipped}\n{kept}", Context("t.csv", timezone="Europe/London"))
+    assert [session.talks[0].title for session in reading.seminar.sessions] == ["Kept"]
+    told = "2026-03-29 01:30 does not exist in Europe/London: its clocks are put forward over it: the row is left out"
+    assert [(p.line, p.message) for p in reading.warnings] == [(2, told)]

@@ -184,15 +184,15 @@ def span(when: When, zone: tzinfo, into: ZoneInfo) -> tuple[datetime, datetime |
     """The instants of a `When` that has a day and a start, in `into`; where it names no zone, it is meant in `zone`.
 
     Raises:
-        ValueError: it has neither, or ends before it starts.
+        ValueError: it has neither, ends before it starts, or is at a time that clocks skip.
     """
     if when.day is None or when.start is None:
         raise ValueError("there is no day and time")
     at = when.zone or zone
-    start = datetime.combine(when.day, when.start, at)
+    start = _moment(when.day, when.start, at)
     if when.end is None:
         return start.astimezone(into), None
-    end = datetime.combine(when.end_day or when.day, when.end, at)
+    end = _moment(when.end_day or when.day, when.end, at)
     if end <= start and not when.end_day:
         end += timedelta(days=1)
         if end - start > _LONGEST_OVER_MIDNIGHT:
@@ -200,6 +200,14 @@ def span(when: When, zone: tzinfo, into: ZoneInfo) -> tuple[datetime, datetime |
     if end <= start:
         raise ValueError(f"it ends before it starts ({end:%Y-%m-%d %H:%M} < {start:%Y-%m-%d %H:%M})")
     return start.astimezone(into), end.astimezone(into)
+
+
+def _moment(day: date, shown: time, zone: tzinfo) -> datetime:
+    """When the clocks of `zone` show this. Raises ValueError where they never do."""
+    found = datetime.combine(day, shown, zone)
+    if found.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != found.replace(tzinfo=None):
+        raise ValueError(f"{found:%Y-%m-%d %H:%M} does not exist in {zone}: its clocks are put forward over it")
+    return found
 
 
 # People and links -----------------------------------------------------------------------------------------------
