@@ -266,6 +266,13 @@ def test_explain_gives_the_chain_of_reasons(house: Run) -> None:
     assert "is no subscriber" in stranger.stderr
 
 
+def test_explain_of_a_session_that_is_none_says_which_was_meant(house: Run) -> None:
+    house("subscribers", "add", "ada@example.org")
+    result = house("explain", "ada@example.org", "2021-11-28")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "there is no session '2021-11-28'; did you mean 2021-11-27" in result.stderr
+
+
 @pytest.mark.parametrize("kind", ["announcement", "reminder", "change", "cancelled", "confirmation", "welcome"])
 @pytest.mark.parametrize(("language", "word"), [("zh", "腾讯会议"), ("en", "Tencent Meeting")])
 def test_preview_is_the_real_message(house: Run, kind: str, language: str, word: str) -> None:
@@ -387,6 +394,7 @@ async def test_the_command_line_speaks_to_the_running_daemon(house: Run, tmp_pat
     ask = asyncio.to_thread
     assert (await ask(house, "subscribers", "add", "ada@example.org")).stdout == "added ada@example.org\n"
     assert (await ask(house, "reload")).stdout == "no changes\n"
+    assert json.loads((await ask(house, "reload", "--json")).stdout) == {"changed": "no changes"}
     status = json.loads((await ask(house, "status", "--json")).stdout)
     assert (status["running"], status["pid"], status["subscribers"]) == (True, os.getpid(), {"confirmed": 1})
     watched = await ask(house, "status", "--watch")  # nothing is under way

@@ -123,6 +123,8 @@ def explain(ctx: click.Context, address: str, session_id: str | None, as_json: b
 
     config = config_of(ctx)
     accepted, _ = asyncio.run(inquiries.published(config))
+    if session_id is not None:
+        _session(accepted.seminar, session_id)
     told = asyncio.run(inquiries.explained(config, accepted.seminar, address, current_time()))
     rows = [row for row in told.rows if session_id in (None, row.session_id)]
     if as_json:

@@ -116,11 +116,15 @@ def _plain(value: Any) -> str:
 
 @click.command()
 @click.option("--accept-removals", is_flag=True, help="Count sessions and talks that vanished as removed.")
+@json_option
 @click.pass_context
-def reload(ctx: click.Context, accept_removals: bool) -> None:
+def reload(ctx: click.Context, accept_removals: bool, as_json: bool) -> None:
     """Tell the running daemon to load the talk list and the templates now."""
     answer = asyncio.run(ask_daemon(config_of(ctx), {"do": "reload", "accept_removals": accept_removals}))
-    click.echo(answer["changed"])
+    if as_json:
+        print_json({"changed": answer["changed"]})
+    else:
+        click.echo(answer["changed"])
 
 
 @click.command()

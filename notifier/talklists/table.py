@@ -276,27 +276,30 @@ def _read_items(text: str, table: _Table) -> None:
     tokens = _tokens(text)
     table.name = _title(tokens)
     day: _Day | None = None
-    for line, level, words in _lines(tokens):
+    for line, level, words, gap in _lines(tokens):
         opens = _BEGINS_WITH_DAY.match(words) or (level and re.search(_DAY, words))
         if opens or (day and 0 < level <= day.level):
             _close(day, table)
             day = _opened(line, level, words) if opens else None
         elif day:
-            _take(day, line, words, table)
+            _take(day, line, words, gap, table)
         elif words != table.name:
             table.warn("this text stands under no day: not read", "begin it with a day such as 2021-11-27", line)
     _close(day, table)
 
 
-def _lines(tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
-    """Every line of the text with its number and the level of its heading, 0 for one that is none."""
+def _lines(tokens: Sequence[Token]) -> Iterator[tuple[int, int, str, str]]:
+    """Every line of the text with its number, the level of its heading, 0 for one that is none, and the gap above.
+
+    The gap is that between paragraphs, or that between the lines of one.
+    """
     for before, token in itertools.pairwise(tokens):
         if token.type != "inline":
             continue
         level = int(before.tag[1:]) if before.type == "heading_open" else 0
         for offset, words in enumerate(_plain(token).split("\n")):
             if words.strip():
-                yield _line(token) + offset, level, words.strip()
+                yield _line(token) + offset, level, words.strip(), "\n" if offset else "\n\n"
 
 
 def _opened(line: int, level: int, words: str) -> _Day:
@@ -326,7 +329,7 @@ def _parted(words: str) -> tuple[str, str]:
     return when, rest.strip(" :：,，|—–-")
 
 
-def _take(day: _Day, line: int, words: str, table: _Table) -> None:
+def _take(day: _Day, line: int, words: str, gap: str, table: _Table) -> None:
     label = find_label(words)
     name = cells.field_of(label.words) if label and label.is_firm else ""
     if label and name in cells.TOLD_OF_TALKS:
@@ -339,7 +342,7 @@ def _take(day: _Day, line: int, words: str, table: _Table) -> None:
         day.values[name] = " ".join(filter(None, (day.values.get(name, ""), label.value)))
         day.prose = ""
     elif day.prose:
-        day.talks[-1][1][day.prose] += f"\n\n{words}"
+        day.talks[-1][1][day.prose] += gap + words
     else:
         _take_unlabelled(day, line, words, table)
 

@@ -369,3 +369,8 @@ def test_a_time_that_clocks_skip_is_left_out_with_its_line() -> None:
     assert [session.talks[0].title for session in reading.seminar.sessions] == ["Kept"]
     told = "2026-03-29 01:30 does not exist in Europe/London: its clocks are put forward over it: the row is left out"
     assert [(p.line, p.message) for p in reading.warnings] == [(2, told)]
+
+
+def test_a_line_that_only_wraps_ends_no_paragraph() -> None:
+    text = "## 2021-11-27 9:30-11:30\n- Title: Sums\n- Abstract: One\n  and two\n\n  Three\n"
+    assert only(read(text)).talks[0].abstract == "One\nand two\n\nThree"

@@ -478,7 +478,11 @@ NASTY = st.sampled_from(
 )
 TEXT = st.lists(NASTY | st.text(max_size=5), max_size=8).map("".join)
 LINE = TEXT.map(clean_line).filter(lambda text: text.casefold() not in UNKNOWN)
-PROSE = (TEXT | st.builds(lambda text: (text + " ") * 40, TEXT)).map(clean_text)
+PROSE = (
+    (TEXT | st.builds(lambda text: (text + " ") * 40, TEXT))
+    .map(clean_text)
+    .filter(lambda text: text.casefold() not in UNKNOWN)
+)
 NAME = LINE.filter(bool)
 URL = st.sampled_from(["", "https://x.example.org/a?b=c#d", "http://[::1]:80/\\'"])
 LINES = st.lists(NAME, max_size=3).map(tuple)
