@@ -1516,3 +1516,25 @@ SCRAPS = st.sampled_from((*ENGLISH.values(), *CHINESE.values(), *WORDS, *SIGNS))
 def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
     with suppress(TalkListError):
         assert read(text).seminar.sessions
+
+
+def test_links_below_an_abstract_of_several_paragraphs_stay_with_its_talk() -> None:
+    html = (
+        "<div><p>时间：2027年5月8日 9:30-11:30</p><p>报告人：孙七</p><p>题目：随机优化</p>"
+        "<p>摘要：<br>第一段。<br><br>第二段。</p>"
+        '<p>课件：<a href="https://x.example.org/k.pdf">下载</a></p><p>回放：<a href="https://b.example.org/1">链接</a></p>'
+        "<p>时间：2027年5月22日 9:30-11:30</p><p>报告人：周八</p><p>题目：凸优化</p></div>"
+    )
+    first, second = read(html).seminar.sessions
+    assert first.talks[0].slides == Link("https://x.example.org/k.pdf", "下载")
+    assert first.talks[0].replay == "https://b.example.org/1"
+    assert (second.talks[0].slides, second.talks[0].replay) == (None, "")
+
+
+def test_a_talk_that_is_numbered_right_below_a_bio_begins_there() -> None:
+    text = (
+        "时间：2026年12月12日 9:30-11:30\n报告一\n报告人：张三\n题目：极限\n简介：张三，教授。\n"
+        "报告二\n报告人：李四\n题目：控制\n简介：李四，博士。\n"
+    )
+    (session,) = read(text).seminar.sessions
+    assert [talk.bio for talk in session.talks] == ["张三，教授。", "李四，博士。"]

@@ -284,7 +284,7 @@ class _Reader:
         if not label.is_firm and label.value:
             return starts_paragraph and _proves(label.kind, label.value)
         if label.kind is Kind.TALK:
-            return self._gap > 0 and len(label.value) < 2 * _SHORT
+            return (self._gap > 0 or (starts_paragraph and not label.value)) and len(label.value) < 2 * _SHORT
         if key in _WEAK or (label.words[:1].islower() and not starts_paragraph):
             return _proves(label.kind, label.value) and starts_paragraph
         if label.kind in PROSE and label.kind is owner.kind:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from bs4 import BeautifulSoup, Comment, Tag
 from bs4.element import NavigableString, PreformattedString
 
-from notifier.talklists.parts.labels import Kind, kind_of
+from notifier.talklists.parts.labels import PROSE, Kind, find_label, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,8 +347,13 @@ class _Writer:
         self._inside[name] -= 1
 
     def _end_box(self, lines: list[Line]) -> None:
-        """Parts what follows a box from it, more than its lines are parted: a page's talks often stand in one each."""
-        if sum(bool(line.text) for line in lines) >= _BOX_LINES:
+        """Parts what follows a box from it, more than its lines are parted: a page's talks often stand in one each.
+
+        One that begins with the word Abstract holds no talk, but the middle of one.
+        """
+        full = [line.text for line in lines if line.text]
+        label = find_label(full[0]) if full else None
+        if len(full) >= _BOX_LINES and not (label and label.kind in PROSE):
             while any(line.text for line in self._lines[-_BOX_GAP:]):
                 self._lines.append(Line(self._number, ""))
 
