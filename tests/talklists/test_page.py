@@ -1538,3 +1538,18 @@ def test_a_talk_that_is_numbered_right_below_a_bio_begins_there() -> None:
     )
     (session,) = read(text).seminar.sessions
     assert [talk.bio for talk in session.talks] == ["张三，教授。", "李四，博士。"]
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ("*On sums*", "On sums"),
+        ("_On sums_ of things", "On sums of things"),
+        ("**On sums**", "On sums"),
+        ("*On $x_1$*", "On $x_1$"),
+        ("On $x^*$ and a*b*c and $y_1$ or $_2$", "On $x^*$ and a*b*c and $y_1$ or $_2$"),
+    ],
+)
+@pytest.mark.parametrize("label", ["**Title**:", "**Title:**", "Title:"])
+def test_type_around_the_words_of_a_title_goes_and_formulas_stay(label: str, written: str, title: str) -> None:
+    assert only_talk(f"**Time**: 2027-03-13 9:30-11:30\n**Speaker**: Li Si\n{label} {written}\n").title == title

@@ -168,6 +168,7 @@ _DECORATION = re.compile(
 )
 _BRACKETS = re.compile(r"^[【［〖\[「]\s*([^】］〗\]」]{1,40}?)\s*[】］〗\]」]\s*[:：]?\s*(.*)$", re.DOTALL)
 _BOLD = re.compile(r"^\W{0,4}?(\*{1,3}|_{1,3})([^*_\n]{1,60}?)\1\s*[:：]?\s*(.*)$", re.DOTALL)
+_BOLD_END = re.compile(r"^\*{2,3}\s*")
 _COLON = re.compile(r"[:：∶﹕︰]")
 _LONGEST = 60  # characters; no label is longer, however it is decorated
 
@@ -214,9 +215,10 @@ def _with_colon(text: str) -> Label | None:
     kind = kind_of(words) if words else None
     if kind is None:
         return None
-    # In `**Time:** 9:30` the bold type ends behind the colon.
-    value = text[colon.end() :].lstrip("*_ \t") if "**" in text[: colon.start()] else text[colon.end() :]
-    return Label(kind, words.strip(" *_#"), value.strip())
+    # In `**Time:** 9:30` the bold type ends behind the colon; in `**Title**: *Sums*` the value has type of its own.
+    is_open = text.count("**", 0, colon.start()) % 2
+    value = text[colon.end() :].strip()
+    return Label(kind, words.strip(" *_#"), _BOLD_END.sub("", value) if is_open else value)
 
 
 def _bold(text: str) -> Label | None:

@@ -51,13 +51,14 @@ _MARKDOWN_LINK = re.compile(
 _ANGLE_LINK = re.compile(r"<(https?://[^\s<>]{1,2000})>")
 _HEADING = re.compile(r"#{1,6}\s+\S")
 _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)([^*_\n]{1,300}?)(?<=\S)\1")
+_ITALICS = re.compile(r"(?<![^\s(（])([*_])(?=[^\s*_])([^*\n]{1,300}?)(?<=[^\s*_])\1(?![^\s.,;:!?)）])")
 _RULE = re.compile(r"(?:[-*_=~—─━]\s?){3,}")
 _INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
 
 
 def without_emphasis(text: str) -> str:
-    """The text without the signs of bold type around its words."""
-    return _EMPHASIS.sub(r"\2", text)
+    """The text without the signs of bold type and italics around its words."""
+    return _ITALICS.sub(r"\2", _EMPHASIS.sub(r"\2", text))
 
 
 def is_html(text: str) -> bool:
