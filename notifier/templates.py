@@ -11,7 +11,7 @@ from copy import copy
 from gettext import GNUTranslations, NullTranslations
 from itertools import product
 from traceback import walk_tb
-from types import MappingProxyType
+from types import CodeType, MappingProxyType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from babel import lists
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier import moments
@@ -55,6 +56,7 @@ class TemplateFolder:
         self.texts = {SHIPPED + name: text for name, text in shipped.items()} | {**shipped, **overrides}
         self._folder, self._suffixes, self._filters = folder, suffixes, filters
         self._translations = {language: self._words(language) for language in LANGUAGES}
+        self._code = {is_html: _Code() for is_html in (False, True)}
         self._environments = self._all_environments(jinja2.StrictUndefined)
 
     def text(self, name: str) -> str:
@@ -94,6 +96,9 @@ class TemplateFolder:
             undefined=undefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            # Compiled once for all languages, so that nothing of a language may be worked out beforehand.
+            bytecode_cache=self._code[is_html],
+            optimized=False,
         )
         environment.globals |= {"language": language, "tag": LANGUAGES[language]}
         environment.filters |= self._filters(language)
@@ -146,6 +151,20 @@ class TemplateFolder:
         frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
         name, line = next((at for at in reversed(frames) if at[0] in self.texts), ("", None))
         return Problem(f"{type(error).__name__}: {error}", "mend the template", name, line)
+
+
+class _Code(jinja2.BytecodeCache):
+    """What was compiled of each template, for every environment that differs in words, filters and globals only."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._kept.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code is not None:
+            self._kept[bucket.key, bucket.checksum] = bucket.code
 
 
 def common_filters(locale: str) -> Filters:

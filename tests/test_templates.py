@@ -45,6 +45,15 @@ def test_words_and_tag_are_those_of_the_language() -> None:
     ]
 
 
+def test_what_is_compiled_once_says_a_constant_in_each_language() -> None:
+    texts = {"notes/a.txt": "{{ 'said'|here }}"}
+    folder = TemplateFolder(
+        texts, {}, folder="notes", suffixes=(".txt",), filters=lambda language: {"here": lambda text: text + language}
+    )
+    assert [folder.render("notes/a.txt", language, {}) for language in LANGUAGES] == ["saidzh", "saiden"]
+    assert len(folder._code[False]._kept) == 1
+
+
 def test_values_are_escaped_in_html_and_only_there() -> None:
     assert written("{{ name }}", {"name": "<b>"}) == "<b>"
     assert written("{{ name }}", {"name": "<b>"}, "notes/b.html") == "&lt;b&gt;"
