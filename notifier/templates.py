@@ -96,12 +96,10 @@ class TemplateFolder:
             undefined=undefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            # Compiled once for all languages, so that nothing of a language may be worked out beforehand.
             bytecode_cache=self._code[is_html],
-            optimized=False,
         )
         environment.globals |= {"language": language, "tag": LANGUAGES[language]}
-        environment.filters |= self._filters(language)
+        environment.filters |= {name: _late(filtered) for name, filtered in self._filters(language).items()}
         environment.install_gettext_translations(self._translations[language], newstyle=True)  # type: ignore[attr-defined]
         return environment
 
@@ -151,6 +149,19 @@ class TemplateFolder:
         frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
         name, line = next((at for at in reversed(frames) if at[0] in self.texts), ("", None))
         return Problem(f"{type(error).__name__}: {error}", "mend the template", name, line)
+
+
+def _late(filtered: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter as one that is never applied while a template is compiled, since that is done once for all languages.
+
+    Jinja works out what a filter makes of a constant, unless the filter asks for the context.
+    """
+
+    @jinja2.pass_context
+    def late(_context: jinja2.runtime.Context, *values: Any, **named: Any) -> Any:
+        return filtered(*values, **named)
+
+    return late
 
 
 class _Code(jinja2.BytecodeCache):
