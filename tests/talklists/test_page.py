@@ -1553,3 +1553,10 @@ def test_a_talk_that_is_numbered_right_below_a_bio_begins_there() -> None:
 @pytest.mark.parametrize("label", ["**Title**:", "**Title:**", "Title:"])
 def test_type_around_the_words_of_a_title_goes_and_formulas_stay(label: str, written: str, title: str) -> None:
     assert only_talk(f"**Time**: 2027-03-13 9:30-11:30\n**Speaker**: Li Si\n{label} {written}\n").title == title
+
+
+@pytest.mark.parametrize("dot", ["·", "•", "・"])
+def test_a_dot_may_part_a_day_from_its_hours(dot: str) -> None:
+    (session,) = read(f"Tuesday, March 2, 2027 {dot} 11:00 AM – 12:00 PM\nDeep sums\nSpeaker: Ada\n").seminar.sessions
+    assert session.start == datetime(2027, 3, 2, 11, tzinfo=SHANGHAI)
+    assert session.talks[0].title == "Deep sums"

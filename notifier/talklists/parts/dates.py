@@ -68,7 +68,7 @@ _RANGE = re.compile(rf"{_clock(1)}{_TO}{_clock(2)}", re.IGNORECASE)
 _SINGLE = re.compile(_clock(1), re.IGNORECASE)
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣〜～∼", "-") | {"∶": ":", "\u200b": ""})
-_FILLER = re.compile(r"\b(?:at|on|from|the|t)\b|北京|[\s,;.()\[\]/|@、。-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE)
+_FILLER = re.compile(r"\b(?:at|on|from|the|t)\b|北京|[\s,;.()\[\]/|@、。·•・-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE)
 _EMPTY_BRACKETS = re.compile(r"[(\[【]\s*[)\]】]")  # what is left of `(Sat)`
 _DIGITS = re.compile(r"\d")
 T = TypeVar("T")
