@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
@@ -13,6 +14,15 @@ from notifier.talks import Seminar
 # In the order in which they are asked whether a text is theirs: ours first, as the one that a daemon reads at every
 # start, then the most certain, and the seminar's page last.
 FORMS = ("toml", "ics", "records", "table", "page")
+
+# What makers of sites such as Jekyll and Hugo read above a page, and none of its readers sees. Keys that could tell of
+# a talk, like a date or a speaker, are not among these: a talk may stand between two rules as well.
+_FRONT_MATTER = re.compile(
+    r"---[ \t]*\n(?=[a-z])"
+    r"((?:(?:aliases|author|categories|description|draft|excerpt|header|lang|layout|menu|nav|nav_order|parent|permalink"
+    r"|redirect_from|sidebar|slug|subtitle|summary|tags|title|toc|type|url|weight):.*\n|[ \t#-].*\n|\n)+?)"
+    r"---[ \t]*\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +76,23 @@ def read(data: bytes, context: Context, form: str = "") -> Reading:
                 context.source,
             )
         )
+    if name in ("table", "page"):
+        text, title = _without_front_matter(text)
+        context = replace(context, name=context.name or title)
     try:
         reading = _form(name).read(text, context)
     except TalkListError as error:
         raise TalkListError(p.in_source(context.source) for p in error.problems) from error
     return replace(reading, warnings=tuple(w.in_source(context.source) for w in reading.warnings))
+
+
+def _without_front_matter(text: str) -> tuple[str, str]:
+    """The text with blank lines in place of its front matter, if it has one, and the title in that."""
+    found = _FRONT_MATTER.match(text)
+    if not found:
+        return text, ""
+    title = re.search(r"^title:[ \t]*(.*?)[ \t]*$", found[1], re.MULTILINE)
+    return "\n" * found[0].count("\n") + text[found.end() :], title[1].strip("\"'") if title else ""
 
 
 def _form(name: str) -> Form:

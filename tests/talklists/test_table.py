@@ -374,3 +374,28 @@ def test_a_time_that_clocks_skip_is_left_out_with_its_line() -> None:
 def test_a_line_that_only_wraps_ends_no_paragraph() -> None:
     text = "## 2021-11-27 9:30-11:30\n- Title: Sums\n- Abstract: One\n  and two\n\n  Three\n"
     assert only(read(text)).talks[0].abstract == "One\nand two\n\nThree"
+
+
+FRONT = "---\ntitle: 'Seminar of Sums'\nlayout: page\ntags:\n  - sums\n---\n\n"
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "| Date | Time | Speaker | Title |\n|--|--|--|--|\n| 2021-11-27 | 9:30-11:30 | Ada | Sums |\n",
+        "Time: 2021-11-27 9:30-11:30\nSpeaker: Ada\nTitle: Sums\n",
+    ],
+    ids=["table", "page"],
+)
+def test_front_matter_names_the_seminar_and_is_no_talk(below: str) -> None:
+    reading = talklists.read((FRONT + below).encode(), Context())
+    assert (reading.seminar.name, only(reading).talks) == (
+        "Seminar of Sums",
+        (Talk(title="Sums", speakers=(Speaker("Ada"),)),),
+    )
+    assert all((problem.line or 0) > FRONT.count("\n") for problem in reading.warnings)
+
+
+def test_a_talk_between_two_rules_is_no_front_matter() -> None:
+    text = "---\ntitle: Sums\ndate: 2021-11-27 9:30-11:30\n---\n"
+    assert only(talklists.read(text.encode(), Context(), "page")).talks[0].title == "Sums"
