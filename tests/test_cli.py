@@ -344,6 +344,14 @@ def test_a_blocked_address_is_shown_with_the_reason_and_can_be_restored(house: R
     assert house("subscribers", "restore", "bob@example.org").exit_code == 1
 
 
+@pytest.mark.parametrize("command", ["check", "plan", "status"])
+def test_without_settings_no_command_can_go_on(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NOTIFIER_CONFIG", raising=False)
+    result = CliRunner().invoke(main, [command])
+    assert (result.exit_code, "notifier init" in result.stderr) == (3, True)
+
+
 def test_approving_what_does_not_wait_is_told(house: Run) -> None:
     assert (house("approve").exit_code, house("approve").stdout) == (1, "nothing waits to be approved\n")
     result = house("approve", "2021-11-27/change-1/1")

@@ -47,13 +47,13 @@ class Group(click.Group):
 
 
 def config_of(ctx: click.Context) -> Config:
-    """The settings that this call goes by. Raises ConfigError where there are none or they are wrong."""
+    """The settings that this call goes by. Raises SourceError if there are none, ConfigError if they are wrong."""
     from notifier import wiring
 
     given = ctx.obj or os.environ.get("NOTIFIER_CONFIG")
     path = Path(given) if given else next((p for p in _DEFAULT_CONFIGS if p.exists()), None)
     if path is None:
-        raise ConfigError(
+        raise SourceError(
             Problem("there is no config.toml here", "make one with 'notifier init', or name it with --config")
         )
     return wiring.config(path)
