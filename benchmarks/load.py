@@ -199,11 +199,11 @@ class House:
             await self.store.publish({key: at for key, at in built.modified.items() if known.get(key) != at})
         self.accepted, self.snapshot = taken.accepted, built
 
-    def compress(self, took: Took, name: str) -> None:
+    def warm(self, took: Took, name: str) -> None:
         """What follows once the list is published, in a thread of its own."""
         assert self.snapshot is not None
-        with step(took, f"compression after the {name}"):
-            self.snapshot.compress()
+        with step(took, f"warming after the {name}"):
+            self.snapshot.warm()
 
 
 def load(_: int) -> Took:
@@ -220,10 +220,10 @@ async def loaded_and_edited() -> Took:
         house = House(store, Templates(files.shipped()))
         with step(took, "full load"):
             await house.take(data, took, "full load")
-        house.compress(took, "full load")
+        house.warm(took, "full load")
         with step(took, "reload after an edit"):
             await house.take(edited(data, 3), took, "reload", turn=1)
-        house.compress(took, "reload")
+        house.warm(took, "reload")
         await store.close()
     return took
 

@@ -484,11 +484,11 @@ class Daemon:
         self._make_composer()
         if self._server is not None:
             self._server.snapshot = snapshot
-        self._spawn(self._compress(snapshot))
+        self._spawn(self._warm(snapshot))
 
-    async def _compress(self, snapshot: Snapshot) -> None:
-        """Makes the encodings of what is large, while its plain bytes are published already."""
-        await asyncio.to_thread(snapshot.compress)
+    async def _warm(self, snapshot: Snapshot) -> None:
+        """Makes what is published already quick to be had; until then what is large has no other encoding."""
+        await asyncio.to_thread(snapshot.warm)
         if self._server is not None and self._server.snapshot is snapshot:
             self._server.snapshot = snapshot  # what was answered before them is forgotten
 

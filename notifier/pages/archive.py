@@ -75,6 +75,12 @@ class Archive:
         within = self.pages.get(f"{HISTORY}/{year}", self.pages[path])
         return self.search(asked, within.year, language) if asked else within.pages[language]
 
+    def warm(self) -> None:
+        """Makes the texts in which words are looked for."""
+        for group in self.groups:
+            for one in group.shown:
+                _ = one.text
+
     def search(self, asked: str, year: int | None, language: str) -> Document:
         """The page with the latest sessions that hold the words asked for. Raises TemplateError."""
         words = words_of(asked)

@@ -110,12 +110,13 @@ class Snapshot:
         """Every document that was rendered before anyone asked for it, by the keys of `modified`."""
         return {**self.documents, **{key_of(*at): page for at, page in self.pages.items()}}
 
-    def compress(self) -> None:
-        """Makes the encodings of what is too large to have them already."""
+    def warm(self) -> None:
+        """Makes what the first reader would wait for: encodings of what is large, and the texts that are searched."""
         for document in self.ready.values():
             document.compress()
         self.feeds.compress()
         self.private.compress()
+        self.archive.warm()
 
     def find(self, path: str, query: str, language: str) -> Document | None:
         """The document at this address, in this language where there are several.

@@ -149,3 +149,9 @@ def test_what_has_not_changed_of_the_history_is_not_rendered_again():
     after = pages.build(edited, TEMPLATES, SITE, now=START - DAYS, previous=before)
     same = {path for path, page in after.archive.pages.items() if page is before.archive.pages[path]}
     assert set(after.archive.pages) - same == {"/history", "/history/2021"}
+
+
+def test_the_first_search_waits_for_no_texts():
+    snapshot = built(*(past(n) for n in range(1, 5)))
+    snapshot.warm()
+    assert [one for group in snapshot.archive.groups for one in group.shown if "text" not in vars(one)] == []

@@ -180,7 +180,7 @@ def test_what_is_large_is_compressed_once_it_is_published(monkeypatch: pytest.Mo
     assert [document.encodings for document in large] == [{}, {}]
     waiting = answer(snapshot, "GET", "/calendar.ics", "", {"accept-encoding": "gzip"})
     assert (waiting.body, dict(waiting.headers)["Vary"]) == (large[0].body, "Accept-Encoding")
-    snapshot.compress()
+    snapshot.warm()
     assert [set(document.encodings) for document in large] == [{"br", "gzip"}] * 2
 
 
