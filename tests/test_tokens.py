@@ -30,7 +30,10 @@ def test_a_token_gives_what_it_was_made_for(purpose: Purpose, grant: Grant) -> N
 def test_a_token_is_what_itsdangerous_makes_of_it(purpose: Purpose, grant: Grant) -> None:
     made = [part for part in (grant.subscriber_id, grant.series) if part is not None]
     serializer = URLSafeSerializer(list(RING.keys), salt=f"notifier.{purpose}")
-    assert RING.sign(purpose, grant) == serializer.dumps(made if len(made) > 1 else made[0])
+    given = made if len(made) > 1 else made[0]
+    ours, theirs = RING.sign(purpose, grant), serializer.dumps(given)
+    assert serializer.loads(ours) == given
+    assert ours == theirs or theirs.startswith(".")  # it packs numbers with many zeros, which we send as they are
 
 
 @given(purposes, purposes, grants)
