@@ -387,7 +387,8 @@ def test_the_desk_is_accessible_and_clean_and_can_be_used(context, desk, languag
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("a[href*='/preview/']").first.click()
     expect(page.frame_locator("iframe").nth(1).get_by_text("Meeting ID").first).to_be_visible()
-    assert Axe().run(page).violations_count == 0
+    # The mails in the frames are of an origin of their own: axe could not talk to them, and the console would tell.
+    assert Axe().run(page, options={"iframes": False}).violations_count == 0
     page.goto(f"{desk.url}/desk")
     page.click("button[value=leave]")
     expect(page.locator("input[name=key]")).to_be_visible()
