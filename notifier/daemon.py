@@ -149,7 +149,7 @@ class Daemon:
 
     async def _open_ledger(self, held: AsyncExitStack) -> None:
         path = self._config.store.path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         held.enter_context(files.lock(wiring.lock_path(path)))
         self._store = await wiring.open_store(self._config)
         held.push_async_callback(self._store.close)

@@ -4,6 +4,7 @@
     ├── ConfigError          the settings cannot be used
     ├── TalkListError        a talk list was refused; what is published stays as it was
     ├── SourceError          a file or page could not be read at all
+    ├── OutputError          what was asked for could not be written down
     ├── TemplateError        a template does not compile or names something unknown
     ├── AddressError         an e-mail address that cannot be mailed
     ├── TokenError           a link that was forged, cut, revoked or made for another purpose
@@ -68,6 +69,10 @@ class TalkListError(NotifierError):
 
 class SourceError(NotifierError):
     """A file or page could not be read at all: missing, unreachable, in no known encoding."""
+
+
+class OutputError(NotifierError):
+    """What was asked for could not be written: no such folder, no room, no permission."""
 
 
 class TemplateError(NotifierError):

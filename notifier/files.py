@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from notifier import __version__
-from notifier.errors import NotifierError, Problem, SourceError, StoreError, StoreLocked, TemplateError
+from notifier.errors import OutputError, Problem, SourceError, StoreError, StoreLocked, TemplateError
 
 if TYPE_CHECKING:
     import httpx
@@ -117,7 +117,7 @@ def write_atomically(path: str | Path, content: str | bytes, *, overwrite: bool)
     """Puts the content, on the disk and whole, where the file was or nothing was; readers never see a part of it.
 
     An existing file keeps its mode and, where we may, its owner; a symbolic link stays and its target is replaced.
-    A device or pipe is written to. Raises NotifierError where it cannot be, or where the file is there and
+    A device or pipe is written to. Raises OutputError where it cannot be, or where the file is there and
     `overwrite` is not set.
     """
     data = content.encode() if isinstance(content, str) else content
@@ -128,7 +128,17 @@ def write_atomically(path: str | Path, content: str | bytes, *, overwrite: bool)
         else:
             _replace(Path(os.path.realpath(path)), data, status, overwrite=overwrite)
     except (OSError, ValueError) as error:
-        raise NotifierError(_unwritable(error, path)) from error
+        raise OutputError(_unwritable(error, path)) from error
+
+
+def make_folder(path: str | Path) -> None:
+    """Has the folder there, with those above it. Raises OutputError where it cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(Problem("this is no folder", "name a folder", str(path))) from error
+    except (OSError, ValueError) as error:
+        raise OutputError(_unwritable(error, path)) from error
 
 
 def _status(path: str | Path) -> os.stat_result | None:

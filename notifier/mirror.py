@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from notifier.errors import NotifierError, Problem
+from notifier.errors import NotifierError, OutputError, Problem
 from notifier.pages.copies import is_safe
 
 _OURS = ".notifier-published.json"  # which files are ours: their paths, each with the SHA-256 of what we wrote
@@ -32,8 +32,8 @@ def update(folder: Path, files: Mapping[str, bytes]) -> Update:
     Only what differs is written, so that a host tells readers truly since when a file is as it is.
 
     Raises:
-        NotifierError: files of somebody else would be written over, all of them, and nothing was done; or the folder
-            cannot be written, and what is left to do is done by the next call.
+        NotifierError: files of somebody else would be written over, all of them, and nothing was done.
+        OutputError: the folder cannot be written; what is left to do is done by the next call.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def update(folder: Path, files: Mapping[str, bytes]) -> Update:
     except OSError as error:
         what = error.strerror or str(error)
         told = f"it cannot be written: {what}"
-        raise NotifierError(Problem(told, "mend it and publish again", error.filename or str(folder))) from error
+        raise OutputError(Problem(told, "mend it and publish again", error.filename or str(folder))) from error
 
 
 def _update(folder: Path, files: Mapping[str, bytes]) -> Update:

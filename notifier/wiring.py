@@ -276,7 +276,7 @@ async def open_store(config: Config, *, read_only: bool = False) -> SqliteStore:
 async def locked_store(config: Config) -> AsyncIterator[SqliteStore]:
     """The ledger for ourselves alone. Raises StoreLocked while a daemon has it."""
     path = config.store.path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     with files.lock(lock_path(path)):
         store = await open_store(config)
         try:

@@ -6,6 +6,7 @@ Every command imports what it needs when it runs, because `notifier --help` shou
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from notifier.errors import ConfigError, ListenError, NotifierError, Problem, SourceError, StoreError
+from notifier.errors import ConfigError, ListenError, NotifierError, OutputError, Problem, SourceError, StoreError
 
 if TYPE_CHECKING:
     from notifier.config import Config
     from notifier.intake import Accepted
 
 DONE, NOT_SO, CANNOT_GO_ON = 0, 1, 3
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _DEFAULT_CONFIGS = (Path("config.toml"), Path("/etc/notifier/config.toml"))
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -42,8 +44,36 @@ class Group(click.Group):
         except NotifierError as error:
             for problem in error.problems:
                 click.echo(str(problem), err=True)
-            cannot = isinstance(error, ConfigError | StoreError | SourceError | ListenError)
+            cannot = isinstance(error, ConfigError | StoreError | SourceError | OutputError | ListenError)
             ctx.exit(CANNOT_GO_ON if cannot else NOT_SO)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Ends the program like `click.Group.main`, and with one line where results could not be written to stdout."""
+        if sys.stdout is None:
+            # Closed by whoever wants no results; what is opened next must not stand where they are written to.
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program lives
+        try:
+            try:
+                return super().main(*args, **extra)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:  # the reader has seen enough
+            _let_go_of_stdout()
+            sys.exit(NOT_SO)
+        except OSError as error:
+            if error.filename or error.errno not in _UNWRITABLE:
+                raise
+            _let_go_of_stdout()
+            told = Problem(f"it cannot be written: {error.strerror}", "make room, or write elsewhere", "stdout")
+            click.echo(str(told), err=True)
+            sys.exit(CANNOT_GO_ON)
+
+
+def _let_go_of_stdout() -> None:
+    """Has what is still to be written go nowhere, lest Python try once more and complain at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def config_of(ctx: click.Context) -> Config:
