@@ -44,11 +44,12 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
         case "feed":
             return await _feed(store, request["address"], now, revoke=request["revoke"])
         case "hold":
-            await store.note({"hold": request["reason"] or "a person asked for it"})
-            return {}
+            reason = request["reason"] or "a person asked for it"
+            await store.note({"hold": reason})
+            return {"hold": reason}
         case "release":
             await store.note({"hold": ""})
-            return {}
+            return {"hold": ""}
         case "approve":
             await store.note({APPROVAL + name: now.isoformat() for name in request["notices"]})
             return {}

@@ -151,6 +151,15 @@ async def imported(source: str, form: str, timezone: str, known: Path | None) ->
     )
 
 
+async def with_uids(config: Config, seminar: Seminar) -> Seminar:
+    """The seminar with the UIDs under which its sessions are published, or would be."""
+    async with reading(config) as store:
+        known = await store.identities() if store else {}
+    domain = wiring.domain(config)
+    uids = {s.id: known[s.id].uid if s.id in known else revisions.uid(s.id, domain) for s in seminar.sessions}
+    return replace(seminar, sessions=tuple(replace(s, uid=uids[s.id]) for s in seminar.sessions))
+
+
 def public_feed(config: Config, seminar: Seminar, now: datetime) -> bytes:
     """The public calendar feed, the same bytes that the server gives."""
     return feed.render(

@@ -45,6 +45,7 @@ __all__ = [
     "recognise",
     "stamp",
     "summary",
+    "uid",
     "vanished",
 ]
 
@@ -92,6 +93,11 @@ def stamp(
     return replace(seminar, sessions=tuple(sessions)), tuple(changed)
 
 
+def uid(session_id: str, domain: str) -> str:
+    """The UID (RFC 7986 section 5.3) of a session that was never published under another one."""
+    return f"{session_id}@{domain}"
+
+
 _STAMPS = ("uid", "revision", "created", "modified")
 _stamps: Callable[[Any], tuple[Any, ...]] = attrgetter(*_STAMPS)
 _facts: Callable[[Session], tuple[Any, ...]] = attrgetter(*(f.name for f in fields(Session) if f.name not in _STAMPS))
@@ -107,7 +113,7 @@ def _identity(session: Session, known: Identity | None, domain: str, now: dateti
     shown = digest(session)
     second = now.astimezone(UTC).replace(microsecond=0)
     if known is None:
-        return Identity(session.id, f"{session.id}@{domain}", shown, 0, second, second)
+        return Identity(session.id, uid(session.id, domain), shown, 0, second, second)
     if known.digest == shown:
         return known
     # Calendars compare: an edit within the second of the last one, or after the clock was set back, still is later.

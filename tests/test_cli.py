@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -46,6 +49,7 @@ Password:974114
 Alternate meeting ID (no password): 553 2421 7498
 """
 
+NOTIFIER = (sys.executable, "-m", "notifier")
 Run = Callable[..., Result]
 
 
@@ -186,6 +190,15 @@ def test_a_page_becomes_a_list_that_reads_the_same(house: Run) -> None:
     assert all("message" in warning for warning in imported["warnings"])
 
 
+def test_an_imported_session_has_the_uid_under_which_it_would_be_published(house: Run) -> None:
+    def uids(*command: str) -> list[str | None]:
+        return [session.get("uid") for session in json.loads(house(*command, "--json").stdout)["sessions"]]
+
+    assert uids("import", "page.txt") == uids("export") == ["2021-11-27@127.0.0.1"]
+    Path("config.toml").unlink()
+    assert uids("import", "page.txt") == [None]  # without settings nobody knows its domain
+
+
 def test_import_reads_stdin_and_warns_on_stderr(run: Run) -> None:
     result = run("import", "-", given=PAGE.encode("gb18030"))
     assert result.exit_code == 0
@@ -214,6 +227,55 @@ def test_diff_says_in_words_what_would_change(house: Run) -> None:
     assert result.exit_code == 0
     assert "2021-11-27: moved: " in result.stdout
     assert json.loads(house("diff", "moved.txt", "--json").stdout)["changes"][0]["material"] is True
+
+
+def test_diff_of_a_list_that_cannot_be_read_says_nothing_of_changes(house: Run) -> None:
+    Path("talks.toml").write_text("[[session", encoding="utf-8")
+    result = house("diff")
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("would be refused: ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("feed", "-o", "missing/x"),
+        ("import", "page.txt", "-o", "missing/x"),
+        ("subscribers", "export", "-o", "missing/x"),
+        ("publish", "page.txt/site"),
+        ("init", "page.txt/house"),
+    ],
+)
+def test_what_cannot_be_written_ends_a_command_with_exit_3_and_the_reason(house: Run, command: tuple[str, ...]) -> None:
+    result = house(*command)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"{command[-1]}: " in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["export", "feed", "plan --at 2021-11-26", "subscribers export", "--help"])
+def test_results_that_find_no_room_end_a_command_with_exit_3_and_one_line(house: Run, command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([*NOTIFIER, *command.split()], stdout=full, stderr=subprocess.PIPE, text=True)
+    told = "stdout: it cannot be written: No space left on device; make room, or write elsewhere"
+    assert (ended.returncode, ended.stderr.splitlines()[-1:]) == (3, [told])
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_reader_who_has_seen_enough_ends_a_command_in_silence(house: Run) -> None:
+    unread, results = os.pipe()
+    os.close(unread)
+    with os.fdopen(results, "w") as pipe:
+        ended = subprocess.run([*NOTIFIER, "feed"], stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+def test_a_command_whose_results_nobody_wants_does_its_work(house: Run) -> None:
+    command = shlex.join([*NOTIFIER, "hold", "--json"]) + " >&-"
+    ended = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert house("status").exit_code == 1
 
 
 def test_feed_is_the_calendar_and_the_same_each_time(house: Run) -> None:
@@ -378,11 +440,14 @@ def test_a_subscriber_s_record_links_and_end_are_in_the_operator_s_hands(house: 
 def test_status_says_what_needs_a_person(house: Run) -> None:
     assert json.loads(house("status", "--json").stdout)["running"] is False
     house("subscribers", "add", "ada@example.org")
-    house("hold", "the room is flooded")
+    held = house("hold", "the room is flooded").stdout
+    assert held == "nothing is sent until notifier release: the room is flooded\n"
+    assert json.loads(house("hold", "--json", "the room is flooded").stdout) == {"hold": "the room is flooded"}
     result = house("status")
     assert result.exit_code == 1
     assert "the room is flooded" in result.stdout
-    house("release")
+    assert house("release").stdout == "what is due is sent again\n"
+    assert json.loads(house("release", "--json").stdout) == {"hold": ""}
     assert house("status").exit_code == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -31,7 +32,7 @@ def init(directory: Path, sample: bool) -> None:
     """Write a config.toml and a talks.toml that run as they are; what is there already stays."""
     from notifier import files, wiring
 
-    directory.mkdir(parents=True, exist_ok=True)
+    files.make_folder(directory)
     texts = wiring.first_files(current_time())
     written = 0
     for name, text in texts.items():
@@ -98,7 +99,8 @@ def check(ctx: click.Context, as_json: bool) -> None:
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the talk list here.")
 @click.option("--timezone", default="Asia/Shanghai", show_default=True, help="The zone of times that name none.")
 @json_option
-def import_(source: str, form: str, output: Path | None, timezone: str, as_json: bool) -> None:
+@click.pass_context
+def import_(ctx: click.Context, source: str, form: str, output: Path | None, timezone: str, as_json: bool) -> None:
     """Turn a seminar's page, table, records or calendar into a talk list of ours.
 
     SOURCE is a file, a URL, or - for stdin. Everything doubtful or lost is told as a warning with its line.
@@ -113,6 +115,8 @@ def import_(source: str, form: str, output: Path | None, timezone: str, as_json:
     warn(warnings)
     if as_json:
         listed = [{k: v for k, v in problem_as_json(w).items() if k in ("line", "message")} for w in warnings]
+        with suppress(NotifierError):  # without settings nobody knows under which UIDs it would be published
+            seminar = asyncio.run(inquiries.with_uids(config_of(ctx), seminar))
         text = json.dumps({**written(seminar), "warnings": listed}, ensure_ascii=False, indent=1) + "\n"
     else:
         text = toml.write(seminar, warnings)
@@ -152,7 +156,8 @@ def diff(ctx: click.Context, source: str | None, as_json: bool) -> None:
     else:
         for change in changes:
             click.echo(f"{change.session_id}: {change.kind}: {change.words}")
-        click.echo(revisions.summary(changes), err=True)
+        if changes or not refusal:
+            click.echo(revisions.summary(changes), err=True)
         for problem in refusal:
             click.echo(f"would be refused: {problem}", err=True)
     sys.exit(NOT_SO if refusal else DONE)

@@ -129,17 +129,27 @@ def reload(ctx: click.Context, accept_removals: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("reason", default="")
+@json_option
 @click.pass_context
-def hold(ctx: click.Context, reason: str) -> None:
+def hold(ctx: click.Context, reason: str, as_json: bool) -> None:
     """Stop all sending, while feed and pages go on."""
-    asyncio.run(ask(config_of(ctx), {"do": "hold", "reason": reason}))
+    answer = asyncio.run(ask(config_of(ctx), {"do": "hold", "reason": reason}))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"nothing is sent until notifier release: {answer['hold']}")
 
 
 @click.command()
+@json_option
 @click.pass_context
-def release(ctx: click.Context) -> None:
+def release(ctx: click.Context, as_json: bool) -> None:
     """Resume sending after `hold`."""
-    asyncio.run(ask(config_of(ctx), {"do": "release"}))
+    answer = asyncio.run(ask(config_of(ctx), {"do": "release"}))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo("what is due is sent again")
 
 
 @click.command()
