@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ _HEARD = tuple(name.encode() for name in HEARD)
 _UNREADY = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
 # RFC 3986 section 3.2.2: a name or an address of one kind or the other, and perhaps a port.
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9.:_~%-]+\])(?::[0-9]*)?")
+# RFC 9112 section 3: a method, which is any token, a target and the version.
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n")
 
 Question = tuple[bytes | None, ...]
 
@@ -149,7 +152,7 @@ class _Connection(HttpToolsProtocol):
         self._message_size = 0  # of what has come since the last complete message
         self._has_head = True
         self._begun = self._ended = 0  # messages
-        self._chunk_size = 0
+        self._chunk = b""  # while it is read
         self._given: Ready | None = None
         self._keeps_alive = True
         self._rest = memoryview(b"")  # of a ready answer
@@ -185,9 +188,10 @@ class _Connection(HttpToolsProtocol):
         if self._is_idle or self._due is None:
             self._is_idle = False
             self._due = self.loop.time() + REQUEST_SECONDS
-        self._chunk_size = len(data)
+        self._chunk = data
         begun, ended = self._begun, self._ended
         super().data_received(data)
+        self._chunk = b""
         # What stands behind the end of another message is a part of this chunk that nobody counts.
         self._message_size = self._message_size + len(data) if self._ended == ended else 0
         is_alone = self._begun == self._ended == begun + 1 == ended + 1
@@ -244,6 +248,14 @@ class _Connection(HttpToolsProtocol):
         self.server_state.default_headers = [(b"date", _date())]
         super().on_headers_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        # RFC 9110 section 9.1 has a method that nobody knows refused as such; the parser knows those registered.
+        is_unknown = isinstance(sys.exception(), httptools.HttpParserInvalidMethodError)
+        if is_unknown and _REQUEST_LINE.match(self._chunk):
+            self._refuse(HTTPStatus.NOT_IMPLEMENTED)
+        else:
+            super().send_400_response(msg)
+
     def _refuse(self, status: HTTPStatus) -> None:
         """Says why and ends, unless another answer is on its way, into which it would fall."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -259,7 +271,7 @@ class _Connection(HttpToolsProtocol):
     def _find(self) -> Ready | None:
         """What can be given now, if the head is not too large and nothing else is on its way."""
         is_plain = (
-            self._message_size + self._chunk_size <= HEAD_LIMIT
+            self._message_size + len(self._chunk) <= HEAD_LIMIT
             and len(self.headers) <= HEADERS_LIMIT
             and self.parser.get_http_version() in ("1.0", "1.1")
             and self._is_free()
