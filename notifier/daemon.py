@@ -239,6 +239,8 @@ class Daemon:
         self._scheduler.start()
         held.callback(self._scheduler.shutdown)
         held.push_async_callback(self._end_tasks)
+        # Jobs that have begun end while our tasks do; one that began at the very last would be called an error.
+        held.callback(self._scheduler.pause)
         self._spawn(self._reconciler())
         self._spawn(self._heart())
         self._wake.set()
@@ -251,12 +253,16 @@ class Daemon:
         collector = Collector(self._store, mailbox, lambda: self._people.keyring, self._now, leniency)
         held.callback(collector.close)
         every = IntervalTrigger(seconds=bounces.every.total_seconds(), timezone=UTC)
-        self._scheduler.add_job(self._collect.set, every, id="collect")
+        self._scheduler.add_job(self._awake_collector, every, id="collect")
         self._spawn(self._collecting(collector))
 
+    # Coroutines, since APScheduler calls anything else in a thread, from which an event must not be set.
+
     async def _awake(self) -> None:
-        # A coroutine, since APScheduler calls anything else in a thread, from which an event must not be set.
         self._wake.set()
+
+    async def _awake_collector(self) -> None:
+        self._collect.set()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         self._tasks.add(task := asyncio.create_task(work))
@@ -370,15 +376,17 @@ class Daemon:
                 self._tell_trouble("A notice expired", (problem,))
 
     async def _tell_progress(self, now: datetime) -> None:
-        """Logs once a minute how far every mailing is, and when one is over."""
+        """Logs once a minute how far every mailing has come since it was last told of, and when one is over."""
         if self._progress_told is not None and now - self._progress_told < PROGRESS_EVERY:
             return
         mailings = {one.notice.name: one for one in await self._store.progress()}
         for name in self.mailings.keys() - mailings.keys():
             log.info("through notice=%s of=%d", name, self.mailings[name].total)
         for name, one in mailings.items():
-            facts = (name, one.total - one.waiting, one.total, self._dispatcher.per_minute())
-            log.info("mailing notice=%s done=%d of=%d per_minute=%d", *facts)
+            told = self.mailings[name].done if name in self.mailings else 0
+            if one.done != told:
+                facts = (name, one.done, one.total, self._dispatcher.per_minute())
+                log.info("mailing notice=%s done=%d of=%d per_minute=%d", *facts)
         self.mailings = mailings
         self._progress_told = now if mailings else None
 
@@ -577,7 +585,7 @@ class Daemon:
             bool(self._doubt),
             bool(self._dispatcher.hold),
             self._causes,
-            {name: (one.total - one.waiting, one.total) for name, one in self.mailings.items()},
+            {name: (one.done, one.total) for name, one in self.mailings.items()},
             self._dispatcher.per_minute(),
         )
 

@@ -430,7 +430,7 @@ async def _mailings(store: Store, alive: dict[str, Any] | None, limits: Limits, 
         mailings.append(
             _said(one.notice)
             | {
-                "done": one.total - one.waiting,
+                "done": one.done,
                 "total": one.total,
                 "failed": one.deliveries.get("failed", 0),
                 "deferred": one.deliveries.get("deferred", 0),

@@ -92,4 +92,4 @@ def test_how_far_a_mailing_is_can_be_watched(tmp_path: Path) -> None:
         assert " of 40, " in watching.stderr
         assert "mailings: none" in watching.stdout
         assert ended_well(home, mail, daemon)
-        assert "mailing notice=next/reminder-1h/0 done=" in home.log()
+        assert "open notice=next/reminder-1h/0 people=40" in home.log()

@@ -15,12 +15,13 @@ import httpx
 import icalendar
 import pytest
 import trustme
+from apscheduler.schedulers.base import BaseScheduler
 from house import DUE, PAGE, PEOPLE, SECOND, TALKS, House
 from imapserver import ImapServer, needs_dovecot
 from postfixserver import PostfixServer, needs_postfix
 
 from notifier import control, inquiries
-from notifier.daemon import Daemon
+from notifier.daemon import PROGRESS_EVERY, Daemon
 from notifier.errors import NotifierError, StoreLocked
 from notifier.pages.copies import addresses
 from notifier.stores.sqlite import SqliteStore
@@ -76,6 +77,39 @@ async def test_a_restart_sends_nothing_twice(house: House) -> None:
     house.now += timedelta(minutes=1)
     await house.start()
     await house.arrived(3)
+
+
+async def test_the_log_tells_of_a_slow_mailing_only_as_it_comes_on(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    house.login += "\nrate = { per_minute = 1 }"
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    while len(house.mail.messages) < 3:
+        await house.pass_time(house.now + 20 * SECOND)
+    await house.pass_time(house.now + 2 * PROGRESS_EVERY)
+    told = re.findall(r"(mailing|through) notice=2021-11-27/reminder-1d/0(?: done=([0-9]+))? of=3", logged(caplog))
+    *steps, end = told
+    done = [int(count) for _, count in steps]
+    assert (end, bool(done), 0 in done, done) == (("through", ""), True, False, sorted(set(done)))
+
+
+async def test_a_wake_up_in_the_moment_of_the_end_is_no_error(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutdown = BaseScheduler.shutdown
+
+    def late(scheduler: BaseScheduler, wait: bool = True) -> None:
+        scheduler.modify_job("tick", next_run_time=datetime.now(UTC))
+        scheduler._process_jobs()  # as its timer would, were it due now
+        shutdown(scheduler, wait)
+
+    monkeypatch.setattr(BaseScheduler, "shutdown", late)
+    await house.start()
+    await house.stop()
+    await asyncio.sleep(0.1)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_moved_session_is_told_once_and_feed_page_and_mail_agree(house: House) -> None:

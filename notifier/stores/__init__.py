@@ -143,6 +143,11 @@ class Progress:
         return sum(self.deliveries.values())
 
     @property
+    def done(self) -> int:
+        """How many of them are settled: reached, or given up."""
+        return self.total - self.waiting
+
+    @property
     def waiting(self) -> int:
         """How many of them it may still reach."""
         return sum(
