@@ -1,7 +1,8 @@
 """Whether a mail server is to be tried now: it rests ever longer while it, and not a recipient, is at fault.
 
 One setback after a success is an accident: a link that was cut, a greeting of 421. The next one in a row opens the
-breaker for real; when its rest is over one message is tried (half-open), and the first success closes it.
+breaker for real; when its rest is over one message is tried (half-open), and the first success closes it. Settings that
+were refused twice and never worked wait for a person.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Breaker:
         self._rests = rests
         self._setbacks = 0
         self._soft = 0
+        self._has_worked = False
         self._rest_until: datetime | None = None
 
     @property
@@ -50,6 +52,7 @@ class Breaker:
         if outcome.answer is Answer.ACCEPTED or outcome.fault is Fault.RECIPIENT:
             # A server that knows one mailbox from another is well.
             self._setbacks, self._soft, self._rest_until, self.trouble, self.is_stopped = 0, 0, None, "", False
+            self._has_worked = True
             return None
         if not self._is_setback(outcome):
             return None
@@ -57,7 +60,8 @@ class Breaker:
             return None  # what was on its way when the rest began
         self._soft = 0
         self.trouble = outcome.reply
-        self.is_stopped = outcome.fault is Fault.SETTINGS and self._setbacks > 0
+        # Settings with which mail went through are most likely right still; then it is the server that will come round.
+        self.is_stopped = outcome.fault is Fault.SETTINGS and self._setbacks > 0 and not self._has_worked
         rest = self._rests[min(self._setbacks, len(self._rests) - 1)]
         if self.is_stopped:
             rest = max(rest, UNTIL_RELOAD)

@@ -64,6 +64,13 @@ def test_refused_settings_wait_for_a_person_but_not_for_ever() -> None:
     assert not breaker.is_serious
 
 
+def test_settings_that_worked_once_are_tried_again_as_after_any_setback() -> None:
+    breaker = Breaker()
+    breaker.heed(TAKEN, NOON)
+    assert rests(breaker, LOGIN_REFUSED, 8) == [s * SECOND for s in (1, 15, 30, 60, 120, 300, 900, 900)]
+    assert (breaker.is_serious, breaker.is_stopped) == (True, False)
+
+
 def test_links_that_are_cut_are_a_setback_only_in_a_row() -> None:
     breaker = Breaker()
     assert [breaker.heed(o, NOON) for o in (CUT, CUT, TAKEN, CUT, CUT, CUT)] == 5 * [None] + [SECOND]
