@@ -150,7 +150,8 @@ def abort(client: aiosmtplib.SMTP) -> None:
 
 
 def _diagnosed(settings: SmtpSettings, stage: Stage, error: Exception) -> Outcome:
-    if isinstance(error, aiosmtplib.SMTPResponseException) and error.code > 0:
+    # An error with a code of success is an answer to something else, and no message has gone through for it.
+    if isinstance(error, aiosmtplib.SMTPResponseException) and error.code >= 300:
         outcome = classify(stage, error.code, error.message)
     else:
         words, mendable = _explained(settings, stage, error)

@@ -73,7 +73,8 @@ class Outcome:
     @property
     def ends_link(self) -> bool:
         """The next message needs a new link: the server is about to close this one, or may count by connection."""
-        return self.answer is not Answer.ACCEPTED and self.fault not in (Fault.RECIPIENT, Fault.CONTENT)
+        is_of_message = self.stage is not Stage.MAIL and self.fault in (Fault.RECIPIENT, Fault.CONTENT)
+        return self.answer is not Answer.ACCEPTED and not is_of_message
 
 
 _SOON = timedelta(seconds=15)
@@ -131,6 +132,9 @@ _TOO_FAST = r"rate.?limit|throttl|too many (messages|e?mails|recipients|requests
 _PASSING = r"try (it |again|later|once more)|temporar|come back|not now|server (is )?busy|稍后|暂时"
 _NETEASE = r"\b(CO|DP|HL|IB|IP|MI|MX|SP|WM):[A-Z]{3}\b"
 
+# A body is taken by 250 and its kin alone: to "221" or "235" nobody knows what was heard.
+_GOOD = dict.fromkeys(Stage, range(200, 300)) | {Stage.DATA: range(0), Stage.BODY: range(250, 260)}
+
 # The first rule that fits decides. Providers in the wild use 5yz for what passes, so their words come first.
 _RULES = (
     _Rule(_DATA, "354", "", "", Answer.ACCEPTED),
@@ -155,8 +159,9 @@ _RULES = (
     _Rule(_ANY, "4..", "", "", Answer.DEFERRED, Fault.RECIPIENT),
     # Greeting, TLS, login and sender are ours: a person has to look.
     _Rule(_LINKING, "5..", "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
-    _Rule(_MAIL, "5..", r"5\.3\.4", "", Answer.REFUSED, Fault.CONTENT),
-    _Rule(_MAIL, "552", "", "", Answer.REFUSED, Fault.CONTENT),  # larger than SIZE
+    # Larger than SIZE, or than what room there is today; the next host of that name may take it.
+    _Rule(_MAIL, "5..", r"5\.3\.4", "", Answer.DEFERRED, Fault.CONTENT),
+    _Rule(_MAIL, "552", "", "", Answer.DEFERRED, Fault.CONTENT),
     _Rule(_MAIL, "5..", "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
     _Rule(_RCPT | _DATA, "53.", "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
     _Rule(_ADDRESSED, "5..", r"5\.1\.[78]", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
@@ -189,7 +194,7 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
     ACCEPTED at a stage before BODY means that the dialogue may go on.
     """
     said = legible(reply)
-    if code is not None and code // 100 == 2 and stage is not Stage.DATA:
+    if code is not None and code in _GOOD[stage]:
         return Outcome(Answer.ACCEPTED, code, said, None, stage)  # before the rules, for it is what nearly all are
     if code is not None and not 200 <= code <= 599:
         code = None
@@ -244,7 +249,7 @@ class MalformedReply(ValueError):
 
 
 _LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
-_LONGEST = 8192  # octets of one reply; RFC 5321 section 4.5.3.1.5 allows 512 a line
+_LONGEST = 65536  # octets of one reply; RFC 5321 section 4.5.3.1.5 allows 512 a line, which not every server keeps
 
 
 class ReplyReader:

@@ -349,9 +349,11 @@ class RudeServer(Listener):
         pipelining: bool = False,
         dsn: bool = False,
         careless: bool = False,
+        forgetful: bool = False,
     ) -> None:
         super().__init__()
         self._is_careless = careless  # it takes messages to nobody
+        self._is_forgetful = forgetful  # of what came together with a command
         self._offers = b"250-PIPELINING\r\n" * pipelining + b"250-DSN\r\n" * dsn
         self._pranks = list(pranks)
         self._context = context
@@ -381,6 +383,8 @@ class RudeServer(Listener):
         await self._answer(writer, "connect", b"220 rude.example.org\r\n")
         while line := (await reader.readline()).decode():
             self.commands.append(line.strip())
+            if self._is_forgetful:
+                reader._buffer.clear()  # type: ignore[attr-defined]
             match line.split(":")[0].split()[0].upper():
                 case "EHLO":
                     offers = b"250-STARTTLS\r\n" + self._offers + b"250 AUTH PLAIN LOGIN\r\n"

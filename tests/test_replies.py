@@ -43,8 +43,8 @@ REPLIES = [
     (Stage.MAIL, 530, "5.7.0 authentication required", Answer.RELAY, QUARTER),
     (Stage.MAIL, 550, "5.1.1 unknown", Answer.RELAY, QUARTER),
     (Stage.MAIL, 503, "nested MAIL", Answer.RELAY, QUARTER),
-    (Stage.MAIL, 552, "message size exceeds the fixed maximum", Answer.REFUSED, None),
-    (Stage.MAIL, 554, "5.3.4 message too big", Answer.REFUSED, None),
+    (Stage.MAIL, 552, "message size exceeds the fixed maximum", Answer.DEFERRED, None),
+    (Stage.MAIL, 554, "5.3.4 message too big", Answer.DEFERRED, None),
     (Stage.RCPT, 251, "will forward", Answer.ACCEPTED, None),
     (Stage.RCPT, 252, "cannot verify, but will try", Answer.ACCEPTED, None),
     (Stage.RCPT, None, "timed out", Answer.DEFERRED, None),
@@ -137,6 +137,8 @@ def test_a_reply_means_what_the_providers_mean_by_it(
         (Stage.BODY, 552, "too much mail data", Fault.CONTENT),
         (Stage.BODY, None, "connection lost", Fault.LINK),
         (Stage.BODY, 250, "taken", None),
+        (Stage.BODY, 252, "perhaps", None),
+        (Stage.BODY, 235, "welcome", Fault.LINK),
     ],
 )
 def test_a_reply_says_what_is_at_fault(stage: Stage, code: int | None, reply: str, fault: Fault | None) -> None:
@@ -160,6 +162,11 @@ def test_every_reply_has_a_meaning_that_blames_no_recipient_too_early(
     if outcome.answer is Answer.REFUSED:
         assert code is not None
         assert 500 <= code <= 599
+
+
+def test_what_is_said_to_the_sender_is_said_to_the_link() -> None:
+    stages = (Stage.MAIL, Stage.RCPT, Stage.BODY)
+    assert [classify(stage, 552, "5.3.4 too big").ends_link for stage in stages] == [True, False, False]
 
 
 def test_an_address_is_dead_only_when_the_server_says_so_by_number() -> None:

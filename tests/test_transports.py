@@ -122,7 +122,7 @@ SPOKEN_FAULTS = [
     ("mail", "501 mail from address must be same as authorization user", Answer.RELAY, QUARTER),
     ("mail", "530 5.7.0 log in first", Answer.RELAY, QUARTER),
     ("mail", "550 Sender frequency limited", Answer.DEFERRED, QUARTER),
-    ("mail", "552 5.3.4 too big", Answer.REFUSED, None),
+    ("mail", "552 5.3.4 too big", Answer.DEFERRED, None),
     ("rcpt", "421 4.3.2 closing", Answer.DEFERRED, SOON),
     ("rcpt", "450 4.2.0 greylisted", Answer.DEFERRED, None),
     ("rcpt", "451 4.3.0 try later", Answer.DEFERRED, None),
@@ -169,7 +169,9 @@ PRANKS = [
     ("connect", last_words(b"421 4.3.2 too busy\r\n"), Answer.RELAY, SOON),
     ("connect", last_words(b"554 5.7.1 no service\r\n"), Answer.RELAY, QUARTER),
     ("connect", words(b"SSH-2.0-OpenSSH_9.2\r\n"), Answer.RELAY, SOON),
+    ("connect", words(b"250 hello\r\n"), Answer.RELAY, SOON),
     ("hello", vanish, Answer.RELAY, SOON),
+    ("hello", words(b"220 hello\r\n"), Answer.RELAY, SOON),
     ("hello", words(b"250-?\r\n???\r\n"), Answer.RELAY, SOON),
     ("mail", vanish, Answer.DEFERRED, None),
     ("mail", reset, Answer.DEFERRED, None),
@@ -177,16 +179,20 @@ PRANKS = [
     ("mail", drip, Answer.DEFERRED, None),
     ("mail", words(b"yes please\r\n"), Answer.DEFERRED, None),
     ("mail", words(b"25 ok\r\n"), Answer.DEFERRED, None),
+    ("mail", words(b"250 sender ok\r\n250 recipient ok\r\n"), Answer.DEFERRED, None),
     ("mail", last_words(b"421 4.4.2 bye\r\n"), Answer.DEFERRED, SOON),
     ("rcpt", vanish, Answer.DEFERRED, None),
     ("rcpt", hang, Answer.DEFERRED, None),
     ("rcpt", words(b"???\r\n"), Answer.DEFERRED, None),
     ("rcpt", words("550 5.1.1 没有这个人\r\n".encode("gb18030")), Answer.REFUSED, None),
-    ("rcpt", words(b"550 5.1.1 " + b"no" * 9000 + b"\r\n"), Answer.DEFERRED, None),
+    ("rcpt", words(b"550 5.1.1 " + b"no" * 9000 + b"\r\n"), Answer.REFUSED, None),
+    ("rcpt", words(b"550 5.1.1 " + b"no" * 40000 + b"\r\n"), Answer.DEFERRED, None),
     ("data", vanish, Answer.DEFERRED, None),
     ("data", reset, Answer.DEFERRED, None),
     ("data", hang, Answer.DEFERRED, None),
     ("data", words(b"???\r\n"), Answer.DEFERRED, None),
+    ("data", words(b"354 go on\r\n354 go on\r\n"), Answer.DEFERRED, None),
+    ("data", words(b"354 go on\r\n250 taken before it came\r\n"), Answer.DEFERRED, None),
     ("middle", vanish, Answer.AMBIGUOUS, None),
     ("middle", reset, Answer.AMBIGUOUS, None),
     ("body", vanish, Answer.AMBIGUOUS, None),
@@ -194,6 +200,8 @@ PRANKS = [
     ("body", hang, Answer.AMBIGUOUS, None),
     ("body", drip, Answer.AMBIGUOUS, None),
     ("body", words(b"???\r\n"), Answer.AMBIGUOUS, None),
+    ("body", words(b"221 bye\r\n"), Answer.AMBIGUOUS, None),
+    ("body", words(b"354 go on\r\n250 taken\r\n"), Answer.ACCEPTED, None),
     ("body", last_words(b"421 4.3.2 closing\r\n"), Answer.DEFERRED, SOON),
     ("body", words("554 邮件内容\r\n".encode("gb18030")), Answer.DEFERRED, None),
     ("after", vanish, Answer.ACCEPTED, None),
@@ -215,6 +223,37 @@ async def test_after_any_prank_the_next_message_goes_through(
     assert (outcome.answer, outcome.pause) == (answer, pause)
     assert after.answer is Answer.ACCEPTED
     assert server.inbox[-1] == letter(2).message_id
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"354 go on\r\n250 taken\r\n", Answer.ACCEPTED),
+        (b"354 go on\r\n", Answer.AMBIGUOUS),
+        (b"452 4.3.1 disk full\r\n500 what?\r\n500 what?\r\n", Answer.DEFERRED),
+        (b"250 taken\r\n503 5.5.1 who are you?\r\n", Answer.ACCEPTED),
+    ],
+)
+async def test_replies_that_are_too_many_or_too_few_are_laid_on_no_other_message(
+    pipelining: bool, said: bytes, answer: Answer
+) -> None:
+    seconds = 0.5 if answer is Answer.AMBIGUOUS else 20
+    with RudeServer(("body", words(said)), pipelining=pipelining) as server:
+        async with transport(server, links=1, **patience(seconds)) as smtp:
+            await smtp.carry(pile := Pile(letter(1), letter(2), letter(3)))
+    assert pile.answers() == [answer, Answer.ACCEPTED, Answer.ACCEPTED]
+    assert server.inbox == [letter(2).message_id, letter(3).message_id]  # a prank takes nothing itself
+
+
+async def test_a_server_that_forgets_what_came_with_a_command_is_asked_one_at_a_time() -> None:
+    with RudeServer(pipelining=True, forgetful=True) as server:
+        async with transport(server, links=1, **patience(0.5)) as smtp:
+            await smtp.carry(pile := Pile(*map(letter, range(4))))
+            await smtp.carry(again := Pile(letter(0)))
+    assert pile.answers() == [Answer.DEFERRED, *3 * [Answer.ACCEPTED]]
+    assert again.answers() == [Answer.ACCEPTED]
+    assert server.connections == 2
 
 
 @both_ways
@@ -747,11 +786,11 @@ async def test_a_local_part_in_chinese_needs_a_relay_that_carries_it(server: Mai
     assert [got.recipient for got in server_of_today.messages] == ["王@example.org"]
 
 
-async def test_a_message_too_large_for_the_server_is_refused_before_its_body_leaves() -> None:
+async def test_a_message_too_large_for_the_server_is_put_off_before_its_body_leaves() -> None:
     with MailServer(size=50) as server:
         async with transport(server) as smtp:
             outcome = await send(smtp, letter())
-    assert (outcome.answer, outcome.code, outcome.stage) == (Answer.REFUSED, 552, Stage.MAIL)
+    assert (outcome.answer, outcome.code, outcome.stage) == (Answer.DEFERRED, 552, Stage.MAIL)
 
 
 def filed(path: Path) -> list[str]:

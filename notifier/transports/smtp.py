@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 
 from notifier import relay
 from notifier.relay import SmtpSettings, Unreachable
 from notifier.replies import Answer, Outcome
 from notifier.transports import Outbox
 from notifier.transports.wire import Addressed, AddressedOutbox, Link
+
+log = logging.getLogger(__name__)
+
+STEPWISE_SECONDS = 3600  # for which a server that answered a group of commands in part is asked one at a time
 
 
 class SmtpTransport:
@@ -25,6 +31,7 @@ class SmtpTransport:
         self._resting: list[Link] = []
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._stepwise_until = -math.inf
 
     async def carry(self, outbox: Outbox) -> None:
         """Carries what the outbox hands out. A cancelled call gives up its link: a late reply must not meet others."""
@@ -42,7 +49,7 @@ class SmtpTransport:
         left: Addressed | None = None
         while (message := left or await outbox.next()) is not None:
             try:
-                link = self._rested() or Link(await relay.connect(self._settings, self._tls), self._settings)
+                link = self._rested() or await self._linked()
             except Unreachable as unreachable:
                 outbox.tell(message, unreachable.outcome)
                 left = None
@@ -54,6 +61,17 @@ class SmtpTransport:
                     left = await link.carry(message, outbox)
                 finally:
                     self._rest(link)
+                    if link.is_answered_in_part:
+                        self._slow_down()
+
+    async def _linked(self) -> Link:
+        client = await relay.connect(self._settings, self._tls)
+        stepwise = asyncio.get_running_loop().time() < self._stepwise_until
+        return Link(client, self._settings, stepwise=stepwise)
+
+    def _slow_down(self) -> None:
+        log.warning("%s answers groups of commands in part and gets one at a time for an hour", self._settings.where)
+        self._stepwise_until = asyncio.get_running_loop().time() + STEPWISE_SECONDS
 
     def _rested(self) -> Link | None:
         """A link that can go on. The last one to rest, so that those that are not needed grow old."""

@@ -46,7 +46,10 @@ class Lost(Exception):
 
 
 class Wire(asyncio.Protocol):
-    """What is written goes out, and the replies come one by one, each waited for no longer than it may take."""
+    """What is written goes out, and the replies come one by one, each waited for no longer than it may take.
+
+    `lost` tells why it ended, "" while it has not, and `is_left_waiting` that it was for a reply that did not come.
+    """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.lost = ""
@@ -55,6 +58,7 @@ class Wire(asyncio.Protocol):
         self._reader = ReplyReader()
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self.is_left_waiting = False
         transport.set_protocol(self)
 
     @property
@@ -67,13 +71,19 @@ class Wire(asyncio.Protocol):
         if not self.lost:
             self._transport.write(octets)
 
-    async def reply(self, seconds: float) -> Reply:
-        """The next reply. Raises Lost if none can come any more, or if it took longer."""
-        while not self._replies:
+    def ask(self, octets: bytes) -> None:
+        """Sends what is to be answered next. Raises Lost if that cannot be, because of an answer that came before."""
+        if not self.is_quiet:
+            raise Lost(self.lost or "the server answered what it was not asked")
+        self.write(octets)
+
+    async def reply(self, seconds: float, behind: int = 0) -> Reply:
+        """The next reply, once so many more have come behind it. Raises Lost if that cannot be, or took longer."""
+        while len(self._replies) <= behind:
             if self.lost:
                 raise Lost(self.lost)
             self._waiter = waiter = self._loop.create_future()
-            timer = self._loop.call_later(seconds, self.end, f"no reply came in {seconds:g} s")
+            timer = self._loop.call_later(seconds, self._end_waiting, seconds)
             try:
                 await waiter
             finally:
@@ -100,6 +110,10 @@ class Wire(asyncio.Protocol):
         """The end of the connection, of whichever side's making."""
         self.lost = self.lost or (f"the connection was lost ({error})" if error else "the server closed the connection")
         self._wake()
+
+    def _end_waiting(self, seconds: float) -> None:
+        self.is_left_waiting = not self.lost
+        self.end(f"no reply came in {seconds:g} s")
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -176,6 +190,8 @@ class AddressedOutbox:
 
 
 _GO_ON = Outcome(Answer.ACCEPTED)
+# To a MAIL: the server had enough of the link; or takes it for something else, such as a line of the body before it.
+_OUT_OF_STEP = frozenset({421, 500, 502, 503})
 _AFTER = {Stage.MAIL: Stage.RCPT, Stage.RCPT: Stage.DATA, Stage.DATA: Stage.DATA}
 
 
@@ -189,14 +205,17 @@ class _Turn:
 
 
 class Link:
-    """One connection, open, encrypted and logged in; it carries messages one after the other."""
+    """One connection, open, encrypted and logged in; it carries messages one after the other.
 
-    def __init__(self, client: aiosmtplib.SMTP, settings: SmtpSettings) -> None:
+    `is_answered_in_part` tells that the server, which offers groups of commands, left us waiting in the midst of one.
+    """
+
+    def __init__(self, client: aiosmtplib.SMTP, settings: SmtpSettings, *, stepwise: bool = False) -> None:
         self._client = client
         self._wire = Wire(cast("asyncio.Transport", client.transport))
         self._where = settings.where
         self._offers = {name.lower() for name in client.esmtp_extensions}
-        self._pipelines = settings.pipelining and "pipelining" in self._offers
+        self._pipelines = settings.pipelining and not stepwise and "pipelining" in self._offers
         self._seconds = {
             Stage.MAIL: settings.timeout.total_seconds(),
             Stage.RCPT: settings.timeout.total_seconds(),
@@ -209,6 +228,7 @@ class Link:
         self._carried = 0
         self._is_spent = False
         self._needs_reset = False
+        self.is_answered_in_part = False
         self._turns: deque[_Turn] = deque()  # on the wire: one, and a second while the first one's body is
 
     @property
@@ -231,6 +251,8 @@ class Link:
         except Lost as lost:
             self._wire.end(str(lost))
             turn = self._turns.popleft()
+            is_amid = turn.stage in (Stage.RCPT, Stage.DATA)
+            self.is_answered_in_part = is_amid and self._pipelines and self._wire.is_left_waiting
             if turn.stage is Stage.MAIL and self._carried:
                 return turn.message
             outbox.tell(turn.message, classify(turn.stage, None, str(lost)))
@@ -274,11 +296,12 @@ class Link:
         if outcome.answer is Answer.ACCEPTED:
             body = turn.message.octets
             following = self._following(outbox) if self._pipelines else b""
-            if self._wire.lost:
-                raise Lost(self._wire.lost)  # nothing of the body has left
+            self._wire.ask(body + following)  # or Lost, and nothing of the body has left
             turn.stage = Stage.BODY
-            self._wire.write(body + following)
             reply = await self._wire.reply(self._seconds[Stage.BODY])
+            if reply.code == 354:
+                # It was said twice. The body's reply is the next one, if those of the group behind it come as well.
+                reply = await self._wire.reply(self._seconds[Stage.BODY], 3 * (len(self._turns) - 1))
             outcome = classify(Stage.BODY, reply.code, reply.text)
         else:
             self._needs_reset = True
@@ -295,9 +318,9 @@ class Link:
         if self._needs_reset:
             await self._reset()
         for stage, command in zip((Stage.MAIL, Stage.RCPT, Stage.DATA), turn.commands, strict=True):
-            if not self._pipelines:
-                self._wire.write(command)
             try:
+                if not self._pipelines:
+                    self._wire.ask(command)
                 reply = await self._wire.reply(self._seconds[stage])
             except Lost:
                 if verdict is None:
@@ -314,8 +337,8 @@ class Link:
         return verdict
 
     def _heard(self, turn: _Turn, stage: Stage, reply: Reply) -> Outcome:
-        if stage is Stage.MAIL and reply.code == 421 and self._carried:
-            raise Lost(reply.text)  # the server had enough of the link and knows nothing of this message
+        if stage is Stage.MAIL and reply.code in _OUT_OF_STEP and self._carried:
+            raise Lost(reply.text)  # it is about the link, and the server knows nothing of this message
         if reply.code == 354 if stage is Stage.DATA else reply.code // 100 == 2:
             turn.stage = _AFTER[stage]
             return _GO_ON
@@ -323,7 +346,7 @@ class Link:
 
     async def _reset(self) -> None:
         if not self._pipelines:
-            self._wire.write(b"RSET\r\n")
+            self._wire.ask(b"RSET\r\n")
         reply = await self._wire.reply(self._seconds[Stage.MAIL])
         if reply.code // 100 != 2:
             raise Lost(f"RSET was answered {reply.code} {legible(reply.text)}")
