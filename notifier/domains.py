@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
+from notifier import senders
 from notifier.advice import Customs
+from notifier.senders import Address, Answer, Ruling, Verdict
 
-_LOOKING_UP = re.compile(r"(?:[+?~-]?(?:include|exists):|[+?~-]?(?:a|mx|ptr)(?:[:/]|$)|redirect=)", re.IGNORECASE)
-_MOST_LOOKUPS = 10  # RFC 7208 section 4.6.4
-
-Answer = tuple[str, ...] | None  # the records, none if there are none, and None if no resolver answered
+# What no server of the public net sees of this one.
+_INSIDE = tuple(
+    map(ip_network, ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"))
+)
 
 
 class Standing(StrEnum):
@@ -36,19 +38,47 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlet:
+    """An address from which mail goes out, as the servers that get it see it.
+
+    `names` are those that it has, and `confirmed` those of them that lead back to it; `ruling` is SPF's.
+    """
+
+    address: Address
+    names: Answer
+    confirmed: tuple[str, ...]
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
-    """What resolvers say of a domain: DMARC by the names where it may stand, DKIM by the names of its keys."""
+    """What resolvers say of a domain: DMARC by the names where it may stand, DKIM by the names of its keys.
+
+    `texts` are those of the envelope's sender, and `walk` the ruling on an address that they do not name, as far as
+    they were followed.
+    """
 
     mail_hosts: Answer
     texts: Answer
     policies: Mapping[str, Answer] = field(default_factory=dict)
     keys: Mapping[str, Answer] = field(default_factory=dict)
+    walk: Ruling | None = None
+    outlets: tuple[Outlet, ...] = ()
 
 
 def policy_places(domain: str) -> tuple[str, ...]:
     """Where the domain's DMARC policy may stand, itself before its parents; a top-level domain has none."""
     labels = domain.split(".")
     return tuple(f"_dmarc.{'.'.join(labels[n:])}" for n in range(max(len(labels) - 1, 1)))[:5]
+
+
+def is_inside(host: str) -> bool:
+    """Whether the name or address is one of this machine or its own network, which no other server sees."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or "." not in host
+    return address.is_loopback or address.is_link_local or any(address in network for network in _INSIDE)
 
 
 def judge(
@@ -64,12 +94,12 @@ def judge(
     `return_domain` is the one in the sender of the envelope.
     """
     is_providers = customs is not None and domain in customs.domains
-    spf = _spf(domain, published, customs, is_providers, relay)
-    dkim = tuple(_keys(published, keys, is_providers, customs))
+    is_own = is_inside(relay) or _is_own(relay, domain, published.mail_hosts)
     return (
         _mail_hosts(published),
-        spf,
-        *dkim,
+        _spf(return_domain, published, customs, is_providers, relay, is_own),
+        *(_reverse(outlet) for outlet in published.outlets if is_own),
+        *_keys(published, keys, is_providers, customs),
         _policy(domain, published, is_providers),
         _aligned(domain, return_domain, keys),
     )
@@ -91,11 +121,27 @@ def _mail_hosts(published: Published) -> Finding:
     return Finding("MX", Standing.GOOD, ", ".join(hosts))
 
 
-def _spf(domain: str, published: Published, customs: Customs | None, is_providers: bool, relay: str) -> Finding:
+def _is_own(relay: str, domain: str, mail_hosts: Answer) -> bool:
+    """Whether the mail server is the domain's own, so that it sends by the address at which it is reached."""
+    parent = relay.partition(".")[2]
+    return relay in (mail_hosts or ()) or ("." in parent and _are_kin(parent, domain)) or _is_address(relay)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _spf(
+    domain: str, published: Published, customs: Customs | None, is_providers: bool, relay: str, is_own: bool
+) -> Finding:
     if published.texts is None:
         return _unknown("SPF")
-    records = [text for text in published.texts if re.match(r"v=spf1( |$)", text, re.IGNORECASE)]
-    include = f"include:{customs.spf}" if customs else _senders_of(relay)
+    records = senders.records(published.texts)
+    include = f"include:{customs.spf}" if customs else _senders_of(relay, published.outlets)
     if not records:
         if is_providers:
             return Finding("SPF", Standing.UNKNOWN, "none; the domain is the provider's own")
@@ -108,26 +154,64 @@ def _spf(domain: str, published: Published, customs: Customs | None, is_provider
     if len(records) > 1:
         return Finding("SPF", Standing.WRONG, f"{len(records)} records, of which none counts (RFC 7208)", "keep one")
     (record,) = records
-    terms = record.split()[1:]
-    if sum(bool(_LOOKING_UP.match(term)) for term in terms) > _MOST_LOOKUPS:
-        return Finding("SPF", Standing.WRONG, f"{record}: over ten look-ups, so that it fails", "shorten it")
-    if any(term.lower() in ("all", "+all") for term in terms):
+    if any(term.lower() in ("all", "+all") for term in record.split()):
         return Finding("SPF", Standing.WRONG, f"{record}: anyone may send for it", 'end it with "~all"')
-    names_others = any(term.lower().startswith(("include:", "redirect=")) for term in terms)
-    if customs and not is_providers and f"include:{customs.spf}" not in record.lower():
-        words = f"{record}: it does not name {customs.name}"
-        standing = Standing.UNKNOWN if names_others else Standing.WRONG
-        return Finding("SPF", standing, words, f"add include:{customs.spf}")
+    walk = published.walk or Ruling(Verdict.UNKNOWN, "")
+    if walk.verdict is Verdict.BROKEN:
+        return Finding("SPF", Standing.WRONG, f"{record}: it fails whoever sends, {walk.because}", "mend or shorten it")
+    if (
+        customs
+        and not is_providers
+        and not {customs.spf, f"include:{customs.spf}"} & {*walk.reached, *record.lower().split()}
+    ):
+        standing = Standing.UNKNOWN if walk.verdict is Verdict.UNKNOWN else Standing.WRONG
+        return Finding("SPF", standing, f"{record}: it does not name {customs.name}", f"add {include}")
+    rulings = {outlet.address: outlet.ruling for outlet in published.outlets}
+    barred = {address: found for address, found in rulings.items() if found.verdict in _BARRED}
+    if barred:
+        told = "; ".join(f"{address} {_BARRED[found.verdict]} ({found.because})" for address, found in barred.items())
+        standing = Standing.WRONG if is_own else Standing.UNKNOWN
+        doubt = f", unless {relay} sends by another address"
+        return Finding("SPF", standing, f"{record}: {told}{doubt}", f"add {_networks(barred)}")
+    if allowed := [f"{a} may send ({r.because})" for a, r in rulings.items() if r.verdict is Verdict.PASS]:
+        return Finding("SPF", Standing.GOOD, f"{record}: {'; '.join(allowed)}")
     return Finding("SPF", Standing.GOOD, record)
 
 
-def _senders_of(relay: str) -> str:
-    """The term of a record that names a mail server without known customs; it may well send by others."""
-    try:
-        address = ip_address(relay)
-    except ValueError:
-        return "ip4:<this machine's address>" if relay == "localhost" else f"a:{relay}"
-    return "ip4:<this machine's address>" if address.is_loopback else f"ip{address.version}:{address}"
+_BARRED = {
+    Verdict.FAIL: "may not send",
+    Verdict.SOFTFAIL: "had better not send",
+    Verdict.NEUTRAL: "is neither allowed nor forbidden to send",
+}
+
+
+def _networks(addresses: Iterable[Address]) -> str:
+    return " ".join(f"ip{address.version}:{address}" for address in addresses)
+
+
+def _reverse(outlet: Outlet) -> Finding:
+    """Large providers refuse, or file as spam, what comes from an address without a name that leads back to it."""
+    kind = "reverse name"
+    if outlet.names is None:
+        return _unknown(kind)
+    if outlet.confirmed:
+        return Finding(
+            kind, Standing.GOOD, f"{outlet.address} is {', '.join(outlet.confirmed)}, and the other way round"
+        )
+    advice = "whoever gives you the address can set its PTR record to the name that the server greets with"
+    if outlet.names:
+        names = ", ".join(outlet.names)
+        return Finding(
+            kind, Standing.WRONG, f"{outlet.address} is called {names}, which is not at that address", advice
+        )
+    return Finding(kind, Standing.MISSING, f"{outlet.address} has none, so that large providers doubt its mail", advice)
+
+
+def _senders_of(relay: str, outlets: Sequence[Outlet]) -> str:
+    """The terms of a record that name a mail server without known customs; it may well send by others."""
+    if is_inside(relay):
+        return _networks(outlet.address for outlet in outlets) or "ip4:<this machine's address>"
+    return _networks((ip_address(relay),)) if _is_address(relay) else f"a:{relay}"
 
 
 def _keys(

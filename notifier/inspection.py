@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
-from notifier import advice, domains, inquiries, relay, wiring
+from notifier import advice, domains, inquiries, relay, senders, wiring
 from notifier.config import Config
-from notifier.domains import Finding, Published, Standing
+from notifier.domains import Finding, Outlet, Published, Standing
 from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.relay import Report
 from notifier.replies import Answer
 from notifier.resolver import Resolver
+from notifier.senders import Address, Asking, Ruling
 from notifier.subscribers import State
 
+MOST_OUTLETS = 4  # addresses of one mail server that are looked at
 # Domains that are in no DNS but one's own.
 _HERE = ("localhost", "local", "localdomain", "internal", "lan", "home", "test", "invalid", "example")
 
@@ -125,12 +129,70 @@ async def _findings(config: Config, resolver: Resolver) -> tuple[Finding, ...]:
     keys = {signer.place: signer.record for signer in wiring.signers(config)}
     if "." not in domain or domain.rpartition(".")[2] in _HERE:
         return (Finding("DNS", Standing.UNKNOWN, f"not looked up: {domain} is no name of the public net"),)
-    names = dict.fromkeys((domain, *domains.policy_places(domain), *keys))
-    hosts, *answers = await asyncio.gather(resolver.mail_hosts(domain), *(resolver.texts(name) for name in names))
-    texts = dict(zip(names, answers, strict=True))
-    published = Published(hosts, texts[domain], texts, texts)
     return_domain = config.bounces.address.rpartition("@")[2].lower() or domain
-    return domains.judge(domain, published, advice.customs(config.smtp.host), keys, return_domain, config.smtp.host)
+    host = config.smtp.host.lower().rstrip(".")
+    names = dict.fromkeys((domain, return_domain, *domains.policy_places(domain), *keys))
+    hosts, walk, outlets, answers = await asyncio.gather(
+        resolver.mail_hosts(domain),
+        _settled(senders.ruling(return_domain, None), resolver),
+        _outlets(host, return_domain, resolver),
+        asyncio.gather(*(resolver.texts(name) for name in names)),
+    )
+    texts = dict(zip(names, answers, strict=True))
+    published = Published(hosts, texts[return_domain], texts, texts, walk, outlets)
+    return domains.judge(domain, published, advice.customs(host), keys, return_domain, host)
+
+
+async def _outlets(relay: str, domain: str, resolver: Resolver) -> tuple[Outlet, ...]:
+    """The addresses by which this mail server may send: its own or, where it is in this network, this machine's."""
+    if advice.customs(relay) is not None:
+        return ()  # it is known to send by others
+    if domains.is_inside(relay):
+        found = own_addresses()
+    elif (address := _address(relay)) is not None:
+        found = (address,)
+    else:
+        answers = await asyncio.gather(*(resolver.records(kind, relay) for kind in ("A", "AAAA")))
+        found = tuple(map(ip_address, (text for answer in answers for text in answer or ())))
+    visible = [address for address in found if not domains.is_inside(str(address))][:MOST_OUTLETS]
+    return tuple(await asyncio.gather(*(_outlet(address, domain, resolver) for address in visible)))
+
+
+async def _outlet(address: Address, domain: str, resolver: Resolver) -> Outlet:
+    ruling = await _settled(senders.ruling(domain, address), resolver)
+    names = await resolver.records("PTR", str(address))
+    kind = "A" if address.version == 4 else "AAAA"
+    back = [(name, await resolver.records(kind, name)) for name in (names or ())[:MOST_OUTLETS]]
+    confirmed = tuple(name for name, found in back if str(address) in (found or ()))
+    return Outlet(address, names, confirmed, ruling)
+
+
+def own_addresses() -> tuple[Address, ...]:
+    """The addresses that this machine takes for a way out into the net; nothing is sent to find out."""
+    found = []
+    for family, far_away in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as way_out:
+            way_out.connect((far_away, 25))
+            found.append(ip_address(way_out.getsockname()[0].partition("%")[0]))
+    return tuple(found)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+async def _settled(asking: Asking[Ruling], resolver: Resolver) -> Ruling:
+    """What the questions lead to, when the resolver answers them."""
+    try:
+        question = next(asking)
+        while True:
+            question = asking.send(await resolver.records(*question))
+    except StopIteration as end:
+        ruling: Ruling = end.value
+        return ruling
 
 
 def _report_as_json(report: Report) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import dns.asyncresolver
 import dns.exception
 import dns.rdatatype
 import dns.resolver
+import dns.reversename
 
 PATIENCE = 4.0  # seconds for one name, all servers and attempts together
 
@@ -21,8 +22,24 @@ class Resolver:
         except (dns.exception.DNSException, OSError):
             self._resolver = None  # the machine knows of none
             return
+        self._resolver.cache = dns.resolver.Cache()
         if servers:
             self._resolver.nameservers, self._resolver.port = list(servers), port
+
+    async def records(self, kind: str, name: str) -> tuple[str, ...] | None:
+        """The records of one kind (TXT, MX, A, AAAA, PTR) as text; none if there are none, None if nobody answered.
+
+        Of an address, PTR gives the names.
+        """
+        match kind:
+            case "TXT":
+                return await self.texts(name)
+            case "MX":
+                return await self.mail_hosts(name)
+            case "PTR":
+                name = dns.reversename.from_address(name).to_text()
+        answer = await self._ask(name, dns.rdatatype.from_text(kind))
+        return None if answer is None else tuple(str(record).rstrip(".") for record in answer)
 
     async def texts(self, name: str) -> tuple[str, ...] | None:
         """The TXT records; none if the name or they are not there, None if no server answered."""

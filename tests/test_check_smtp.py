@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nameserver import NameServer
 from postfixserver import PostfixServer, needs_postfix
 from test_dkim import pem
 
-from notifier import advice, resolver
+from notifier import advice, inspection, resolver
 from notifier.cli import main
 from notifier.dkim import Signer
 
@@ -35,6 +36,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
     with NameServer() as server:
         monkeypatch.setattr(resolver, "Resolver", partial(resolver.Resolver, ["127.0.0.1"], server.port))
         monkeypatch.setattr(resolver, "PATIENCE", 1.0)
+        monkeypatch.setattr(inspection, "own_addresses", tuple)
         yield server
 
 
@@ -85,6 +87,61 @@ def test_a_ready_server_and_a_domain_that_publishes_all_have_no_problem(check: C
         "  DMARC: good: v=DMARC1; p=quarantine (at _dmarc.example.net): what is not aligned is filed as spam",
         f"  alignment: good: signatures are of {DOMAIN}, like the sender {DOMAIN}",
     ]
+
+
+def test_a_server_of_one_s_own_is_judged_by_the_address_at_which_others_see_it(
+    check: Check, names: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "own_addresses", lambda: (ip_address("192.0.2.7"), ip_address("10.0.0.2")))
+    names.records = {
+        ("MX", DOMAIN): ["10 mx.example.net."],
+        ("A", "mx.example.net"): ["192.0.2.8"],
+        ("TXT", DOMAIN): ['"v=spf1 mx include:_spf.example.net ~all"'],
+        ("TXT", "_spf.example.net"): ['"v=spf1 ip4:192.0.2.9 -all"'],
+        ("TXT", f"_dmarc.{DOMAIN}"): ['"v=DMARC1; p=none"'],
+    }
+    with MailServer() as server:
+        refused = check(port=server.port).stdout
+        names.records["TXT", "_spf.example.net"] = ['"v=spf1 ip4:192.0.2.7 -all"']
+        names.records["PTR", "7.2.0.192.in-addr.arpa"] = ["mail.example.net."]
+        names.records["A", "mail.example.net"] = ["192.0.2.7"]
+        accepted = check(port=server.port).stdout
+        names.records["A", "mail.example.net"] = ["192.0.2.6"]
+        moved = check(port=server.port).stdout
+    assert "192.0.2.7 had better not send (~all), unless 127.0.0.1 sends by another" in refused
+    assert "; add ip4:192.0.2.7\n" in refused
+    assert "warning: reverse name: 192.0.2.7 has none, so that large providers doubt its mail" in refused
+    assert "192.0.2.7 may send (include:_spf.example.net)\n" in accepted
+    assert "  reverse name: good: 192.0.2.7 is mail.example.net, and the other way round\n" in accepted
+    assert "warning" not in accepted
+    assert "192.0.2.7 is called mail.example.net, which is not at that address" in moved
+    assert "10.0.0.2" not in refused + accepted
+
+
+def test_the_addresses_of_a_server_with_a_name_are_looked_up(check: Check, names: NameServer) -> None:
+    host, record = f"mail.{DOMAIN}", "v=spf1 ip4:192.0.2.7 -all"
+    names.records = {
+        ("A", host): ["192.0.2.7", "10.0.0.2"],
+        ("AAAA", host): ["2001:db8::7"],
+        ("TXT", DOMAIN): [f'"{record}"'],
+    }
+    told = check(host=host, tls="starttls").stdout  # which is not there to connect to
+    barred = f"2001:db8::7 may not send (-all), unless {host} sends by another address"
+    assert f"warning: SPF: {record}: {barred}; add ip6:2001:db8::7\n" in told
+    assert "  reverse name: missing: 192.0.2.7 has none" in told
+
+
+def test_what_the_envelope_s_domain_publishes_counts(check: Check, names: NameServer) -> None:
+    def spf(record: str) -> str:
+        names.records = {("TXT", DOMAIN): ['"v=spf1 mx ~all"'], ("TXT", "bounce.example.net"): [f'"{record}"']}
+        told = check(port=server.port, more='[bounces]\naddress = "b@bounce.example.net"\nmaildir = "x"').stdout
+        return told.partition("SPF: ")[2].partition("\n")[0]
+
+    with MailServer() as server:
+        assert spf("v=spf1 +all") == "wrong: v=spf1 +all: anyone may send for it"
+        assert spf("a site verification") == "missing: bounce.example.net does not say who may send for it"
+        broken = "it fails whoever sends, bounce.example.net has what is no term of SPF: ipv4:192.0.2.7"
+        assert spf("v=spf1 ipv4:192.0.2.7") == f"wrong: v=spf1 ipv4:192.0.2.7: {broken}"
 
 
 def test_programs_get_the_same_as_json(check: Check, names: NameServer) -> None:
