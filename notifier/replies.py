@@ -77,6 +77,7 @@ class Outcome:
         return self.answer is not Answer.ACCEPTED and not is_of_message
 
 
+_SHOWN = 500  # characters of a reply; what it means may stand behind them
 _SOON = timedelta(seconds=15)
 _MINUTE = timedelta(minutes=1)
 _NETEASE_SPAM = timedelta(minutes=2)  # what the provider itself asks for
@@ -193,13 +194,14 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
 
     ACCEPTED at a stage before BODY means that the dialogue may go on.
     """
-    said = legible(reply)
+    words = _printable(reply)
+    said = words[:_SHOWN]
     if code is not None and code in _GOOD[stage]:
         return Outcome(Answer.ACCEPTED, code, said, None, stage)  # before the rules, for it is what nearly all are
     if code is not None and not 200 <= code <= 599:
         code = None
-    enhanced = enhanced_code(said, str(code // 100)) if code else ""
-    rule = next(r for r in _RULES if r.fits(stage, str(code or _NONE), enhanced, said))
+    enhanced = enhanced_code(words, str(code // 100)) if code else ""
+    rule = next(r for r in _RULES if r.fits(stage, str(code or _NONE), enhanced, words))
     if stage in _LINKING and rule.answer is not Answer.ACCEPTED:
         fault = rule.fault if rule.fault in (Fault.RATE, Fault.SETTINGS) else Fault.LINK
         return Outcome(Answer.RELAY, code, said, rule.pause or _SOON, stage, fault)
@@ -211,10 +213,14 @@ def legible(reply: str) -> str:
 
     Octets that were not UTF-8 may be surrogates, as aiosmtplib gives them.
     """
+    return _printable(reply)[:_SHOWN]
+
+
+def _printable(reply: str) -> str:
     if reply.isascii() and reply.isprintable() and "  " not in reply:
-        return reply.strip()[:500]
+        return reply.strip()
     text = _decoded(reply.encode("utf-8", "surrogateescape"))
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:500]
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _decoded(octets: bytes) -> str:

@@ -164,6 +164,11 @@ def test_every_reply_has_a_meaning_that_blames_no_recipient_too_early(
         assert 500 <= code <= 599
 
 
+def test_the_words_that_count_may_stand_at_the_end_of_a_long_reply() -> None:
+    outcome = classify(Stage.RCPT, 550, f"{'see our policy ' * 100} Sender frequency limited")
+    assert (outcome.answer, outcome.fault, len(outcome.reply)) == (Answer.DEFERRED, Fault.RATE, 500)
+
+
 def test_what_is_said_to_the_sender_is_said_to_the_link() -> None:
     stages = (Stage.MAIL, Stage.RCPT, Stage.BODY)
     assert [classify(stage, 552, "5.3.4 too big").ends_link for stage in stages] == [True, False, False]
