@@ -7,7 +7,6 @@ daemon. A line for each seed, then the sum; exit 1 if anything is lost, wronged 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import sys
 import tempfile
@@ -46,7 +45,7 @@ def main() -> int:
     reports, faults = [], Counter[str]()
     for seed in range(1, given.seeds + 1):
         with tempfile.TemporaryDirectory() as folder:
-            report = asyncio.run(soak(Path(folder), seed, given.messages, rare=given.rare, links=given.links))
+            report = soak(Path(folder), seed, given.messages, rare=given.rare, links=given.links)
         print(row(seed, *figures(report), f"{report.seconds:.1f}"), flush=True)
         reports.append(report)
         faults.update(report.faults)

