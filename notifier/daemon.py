@@ -15,7 +15,7 @@ import secrets
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -33,14 +33,14 @@ from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.intake import Accepted
 from notifier.messages import Composer, Message, trouble
 from notifier.metrics import Figures
-from notifier.notices import OF_SUBSCRIPTIONS, Decision, Verdict
+from notifier.notices import OF_SUBSCRIPTIONS, Decision, Kind, Verdict
 from notifier.office import Office
 from notifier.pages import Snapshot
 from notifier.revisions import Identity
 from notifier.server import Server
 from notifier.stores import Claim, Progress
 from notifier.subscriptions import Subscriptions
-from notifier.talks import Seminar, Session
+from notifier.talks import Audience, Seminar, Session
 from notifier.tokens import LINK_KEYS, Keyring
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,25 @@ OLD_STORE = (
     "the store is older than what was published from it, as after a backup was put back: whoever had mail since then"
     " would have it again; look at notifier plan, then notifier release"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Matter:
+    """What one notice tells now, the same to all of its readers: the session as this audience may see it."""
+
+    seminar: Seminar
+    notice_id: int
+    kind: Kind
+    shown: Session | None
+    before: Session | None = None
+    audience: Audience = Audience.PUBLIC
+    is_stale: bool = False
+
+    def is_of(self, claim: Claim, seminar: Seminar, now: datetime) -> bool:
+        """Whether it is what this claim tells of the seminar at that time."""
+        if self.notice_id != claim.notice_id or self.seminar is not seminar:
+            return False
+        return self.shown is None or notices.audience(self.kind, self.shown, now) is self.audience
 
 
 class Daemon:
@@ -83,6 +102,7 @@ class Daemon:
         self.mailings: Mapping[str, Progress] = {}  # by name, those that were not over when it was last looked
         self._progress_told: datetime | None = None
         self._told_trouble: dict[str, datetime] = {}
+        self._matter: _Matter | None = None  # of the mail that was composed last
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconciled = clock.since_boot()
 
@@ -505,16 +525,26 @@ class Daemon:
         self._composer = Composer(site, self._mail_templates)
 
     def _compose(self, claim: Claim) -> Message | None:
-        notice = claim.notice
-        session = self._seminar.session(notice.told_session)
-        if notice.kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
+        matter = self._matter
+        if matter is None or not matter.is_of(claim, self._seminar, self._now()):
+            matter = self._matter = self._matter_of(claim)
+        if matter.is_stale:
             return None
-        before = shown = None
-        if session is not None:
-            audience = notices.audience(notice.kind, session, self._now())
-            shown = talks.shown_to(audience, session, self._levels)
-            before = talks.shown_to(audience, claim.before, self._levels) if claim.before else None
-        return self._composer.compose(notice, shown, claim.subscriber, date=claim.opened_at, before=before)
+        return self._composer.compose(
+            claim.notice, matter.shown, claim.subscriber, date=claim.opened_at, before=matter.before
+        )
+
+    def _matter_of(self, claim: Claim) -> _Matter:
+        kind, seminar = claim.notice.kind, self._seminar
+        session = seminar.session(claim.notice.told_session)
+        if kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
+            return _Matter(seminar, claim.notice_id, kind, None, is_stale=True)
+        if session is None:
+            return _Matter(seminar, claim.notice_id, kind, None)
+        audience = notices.audience(kind, session, self._now())
+        shown = talks.shown_to(audience, session, self._levels)
+        before = talks.shown_to(audience, claim.before, self._levels) if claim.before else None
+        return _Matter(seminar, claim.notice_id, kind, shown, before, audience)
 
     def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:
         """Mails the organisers what is wrong, at most once an hour for one cause."""

@@ -10,6 +10,7 @@ import hmac
 import re
 from base64 import b32decode, b32encode
 from collections.abc import Iterator
+from functools import lru_cache
 
 LENGTH = 24
 _SUBSCRIBER, _SEAL = 5, 10  # octets: together they are 24 letters of base32 without padding
@@ -18,10 +19,15 @@ _SHAPE = re.compile(rf"(?<![A-Za-z0-9])[A-Za-z2-7]{{{LENGTH}}}(?![A-Za-z0-9])")
 
 def mark(key: str, notice: tuple[str, str, int], subscriber_id: int, stranger: str = "") -> str:
     """The mark of this notice to this subscriber, the same for ever; a `stranger` has no id but an address."""
-    whom = subscriber_id.to_bytes(_SUBSCRIBER, "big")
-    told = "\0".join(("delivery", *map(str, notice), str(subscriber_id), stranger))
-    seal = hmac.digest(key.encode(), told.encode(), "sha256")[:_SEAL]
-    return b32encode(whom + seal).decode("ascii").lower()
+    session_id, rule, generation = notice
+    seal = _keyed(key).copy()
+    seal.update(f"delivery\0{session_id}\0{rule}\0{generation}\0{subscriber_id}\0{stranger}".encode())
+    return b32encode(subscriber_id.to_bytes(_SUBSCRIBER, "big") + seal.digest()[:_SEAL]).decode("ascii").lower()
+
+
+@lru_cache(4)
+def _keyed(key: str) -> hmac.HMAC:
+    return hmac.new(key.encode(), digestmod="sha256")
 
 
 def is_genuine(word: str, key: str, notice: tuple[str, str, int]) -> bool:

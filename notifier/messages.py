@@ -93,6 +93,8 @@ class Composer:
     def __init__(self, site: Site, templates: Templates) -> None:
         self._site = site
         self._templates = templates
+        # Calendar programs name what they show by the last part of its address.
+        self._feed_name = f"/{quote(site.seminar.id)}.ics"
         self._skeletons: dict[tuple[object, ...], _Kept] = {}
 
     def compose(
@@ -132,10 +134,10 @@ class Composer:
         )
         skeleton = self._skeleton(notice, session, before, subscriber.language, subscriber.timezone, bool(name))
         values = {letters.NAME: name, letters.ADDRESS: recipient, letters.UNSUBSCRIBE_URL: url}
-        for hole in skeleton.holes - values.keys():  # no link is signed that nobody will see
-            link = self._site.link(_LINKS[hole], subscriber, date)
-            # Calendar programs name what they show by the last part of its address.
-            values[hole] = _url(f"{link}/{quote(self._site.seminar.id)}.ics" if hole == letters.FEED_URL else link)
+        for hole, purpose in _LINKS.items():
+            if hole in skeleton.holes:  # no link is signed that nobody will see
+                link = self._site.link(purpose, subscriber, date)
+                values[hole] = _url(link + self._feed_name if purpose is Purpose.FEED else link)
         return_path = self._site.return_path
         sender = marks.return_address(return_path, mark) if return_path else self._site.sender.address
         return Message(sender, recipient, identity, skeleton.fill(headers, values), mark)

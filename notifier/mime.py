@@ -13,6 +13,7 @@ from base64 import b64encode
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from notifier.talks import clean_line
@@ -24,7 +25,6 @@ HOLES = re.compile("([\ufdd0-\ufdef])")
 _LINE = 78  # characters in a header line that everybody can show (RFC 5322 section 2.1.1)
 _ENCODED_LINE = 76  # in a line that holds an encoded-word, and in a line of a body (RFC 2047 section 2, RFC 2045)
 _WORD = 75  # in one encoded-word
-_BASED_LINE = _ENCODED_LINE // 4 * 3  # octets in a line of base64
 _PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 
 
@@ -69,7 +69,8 @@ def _is_plain(text: str) -> bool:
 def _encoded(text: str, column: int) -> str:
     """The text as folded encoded-words, each of whole characters, the first beginning at this column."""
     words, room = [b""], _ENCODED_LINE - column
-    for character in text.encode("utf-8", "replace").decode():
+    text = text.encode("utf-8", "replace").decode()
+    for character in text:
         piece = character.encode()
         if len(words[-1]) + len(piece) > (room - len("=?utf-8?b??=")) // 4 * 3:
             words.append(b"")
@@ -105,7 +106,7 @@ class WireText(bytes):
 class _Filler(Protocol):
     @property
     def holes(self) -> list[str]: ...
-    def fill(self, values: Mapping[str, str]) -> bytes: ...
+    def fill(self, values: Mapping[str, str]) -> list[bytes]: ...
 
 
 class Skeleton:
@@ -121,8 +122,13 @@ class Skeleton:
 
         Raises ValueError: a header holds a line that would end the message, or the headers, early.
         """
-        body = [piece if isinstance(piece, bytes) else piece.fill(values) for piece in self._pieces]
-        return WireText(b"".join((_checked(headers), self._headers, *body)))
+        written = [_checked(headers), self._headers]
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                written.append(piece)
+            else:
+                written += piece.fill(values)
+        return WireText(b"".join(written))
 
 
 _HEADERS = re.compile(r"(?:[!-9;-~]+:[\t -~]*\r\n(?:[\t ][\t -~]*\r\n)*)*")
@@ -161,7 +167,7 @@ def _lay_out_part(part: Part) -> tuple[str, list[bytes | _Filler]]:
     name, body = ("base64", based) if len(based) < len(quoted) else ("quoted-printable", quoted)
     disposition = f"Content-Disposition: {part.disposition}\r\n" if part.disposition else ""
     described = f"Content-Type: {part.content_type}\r\nContent-Transfer-Encoding: {name}\r\n{disposition}"
-    return described, [body if len(segments) > 1 else body.fill({})]
+    return described, [body if len(segments) > 1 else b"".join(body.fill({}))]
 
 
 class _Quoted:
@@ -176,26 +182,36 @@ class _Quoted:
     def __len__(self) -> int:
         return sum(map(len, self._fixed)) + len(self._last)
 
-    def fill(self, values: Mapping[str, str]) -> bytes:
+    def fill(self, values: Mapping[str, str]) -> list[bytes]:
         written: list[bytes] = []
         for fixed, hole in zip(self._fixed, self.holes, strict=True):
-            written += fixed, _soft(quoted_printable(self._escape(values[hole])))
-        return b"".join((*written, self._last))
+            written += fixed, _soft_value(self._escape(values[hole]))
+        written.append(self._last)
+        return written
+
+
+@lru_cache(64)  # a link is in the text and in the HTML of a mail
+def _soft_value(text: str) -> bytes:
+    return _soft(quoted_printable(text))
 
 
 def _soft(text: str) -> bytes:
     return (text if not text or text.endswith("\n") else f"{text}=\r\n").encode("ascii")
 
 
-_is_plain_value = re.compile(r"(?!From )[!-<>-~](?:[ -<>-~]{0,73}[!-<>-~])?").fullmatch
+_is_plain_value = re.compile(r"(?!\.|From )[!-<>-~](?:[ -<>-~]*[!-<>-~])?").fullmatch
 _AS_IS = {*range(33, 127), *b" \t"} - {ord("=")}
 _QUOTED = {octet: f"={octet:02X}" for octet in range(256) if octet not in _AS_IS}
 
 
 def quoted_printable(text: str) -> str:
     """The text in quoted-printable, in lines of at most 76 characters; a line break in it is a hard one."""
-    if _is_plain_value(text) and not text.startswith("."):
-        return text
+    if _is_plain_value(text):
+        if len(text) < _ENCODED_LINE:
+            return text
+        rows = [text[at : at + _ENCODED_LINE - 1] for at in range(0, len(text), _ENCODED_LINE - 1)]
+        if not any(row.startswith((".", "From ")) for row in rows):
+            return "=\r\n".join(rows)
     return "\r\n".join(map(_quoted_line, text.split("\n")))
 
 
@@ -233,7 +249,7 @@ class _Based:
     def __len__(self) -> int:
         return sum(len(fixed.at[0][1]) for fixed in (self._first, *self._fixed))
 
-    def fill(self, values: Mapping[str, str]) -> bytes:
+    def fill(self, values: Mapping[str, str]) -> list[bytes]:
         _, encoded, carry = self._first.at[0]
         written = [encoded]
         for hole, fixed in zip(self.holes, self._fixed, strict=True):
@@ -243,7 +259,8 @@ class _Based:
             whole = len(joint) // 3 * 3
             written += _base64(joint[:whole]), encoded
             carry = joint[whole:] + carry
-        return b"".join((*written, _base64(carry)))
+        written.append(_base64(carry))
+        return written
 
 
 class _Shifted:
@@ -261,7 +278,7 @@ class _Shifted:
 
 
 def _base64(octets: bytes) -> bytes:
-    if len(octets) <= _BASED_LINE:  # as nearly all values are
-        return b2a_base64(octets, newline=False) + b"\r\n" if octets else b""
-    rows = (octets[at : at + _BASED_LINE] for at in range(0, len(octets), _BASED_LINE))
-    return b"".join(b2a_base64(row, newline=False) + b"\r\n" for row in rows)
+    encoded = b2a_base64(octets, newline=False)
+    if len(encoded) <= _ENCODED_LINE:
+        return encoded and encoded + b"\r\n"
+    return b"".join([encoded[at : at + _ENCODED_LINE] + b"\r\n" for at in range(0, len(encoded), _ENCODED_LINE)])

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import quopri
 import re
 from email.header import decode_header, make_header
 from email.message import EmailMessage
@@ -195,3 +196,12 @@ def test_a_skeleton_knows_its_holes() -> None:
         "alternative", (Part("text/plain", f"Dear {NAME}"), Part("text/html", f"<a href={LINK}>{NAME}</a>"))
     )
     assert Skeleton("", body).holes == {NAME, LINK}
+
+
+@pytest.mark.parametrize("at", [74, 75, 76, 150])
+@pytest.mark.parametrize("start", [".", "From "])
+def test_a_long_link_is_folded_so_that_no_line_of_it_is_changed_on_the_way(start: str, at: int) -> None:
+    text = "x" * at + start + "y" * 90
+    lines = quoted_printable(text).split("\r\n")
+    assert quopri.decodestring("\n".join(lines)).decode() == text
+    assert all(len(line) <= 76 and not line.startswith((".", "From ")) for line in lines)
