@@ -255,6 +255,7 @@ class MalformedReply(ValueError):
 
 
 _LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
+_SINGLE_LINES = re.compile(rb"(?:[2-5]\d\d [\t -~]*\r\n)+")
 _LONGEST = 65536  # octets of one reply; RFC 5321 section 4.5.3.1.5 allows 512 a line, which not every server keeps
 
 
@@ -272,6 +273,10 @@ class ReplyReader:
 
         Raises MalformedReply in the place where they stop to make sense.
         """
+        if not (self._rest or self._words) and len(octets) <= _LONGEST and _SINGLE_LINES.fullmatch(octets):
+            for line in octets.splitlines():  # as nearly all of them come
+                yield Reply(int(line[:3]), line[4:])
+            return
         *lines, self._rest = (self._rest + octets).split(b"\n")
         for line in lines:
             found = _LINE.fullmatch(line.removesuffix(b"\r"))

@@ -53,12 +53,15 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.lost = ""
+        self.is_left_waiting = False
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._reader = ReplyReader()
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self.is_left_waiting = False
+        self._patience = 0.0  # seconds, of the reply that is waited for
+        self._due = 0.0
+        self._clock: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
 
     @property
@@ -83,11 +86,10 @@ class Wire(asyncio.Protocol):
             if self.lost:
                 raise Lost(self.lost)
             self._waiter = waiter = self._loop.create_future()
-            timer = self._loop.call_later(seconds, self._end_waiting, seconds)
+            self._watch(seconds)
             try:
                 await waiter
             finally:
-                timer.cancel()
                 self._waiter = None
         return self._replies.popleft()
 
@@ -95,6 +97,7 @@ class Wire(asyncio.Protocol):
         """Cuts the connection at once; what was written and has not left stays here."""
         self.lost = self.lost or why
         self._transport.abort()
+        self._end_watch()
         self._wake()
 
     def data_received(self, data: bytes) -> None:
@@ -109,11 +112,30 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The end of the connection, of whichever side's making."""
         self.lost = self.lost or (f"the connection was lost ({error})" if error else "the server closed the connection")
+        self._end_watch()
         self._wake()
 
-    def _end_waiting(self, seconds: float) -> None:
-        self.is_left_waiting = not self.lost
-        self.end(f"no reply came in {seconds:g} s")
+    def _watch(self, seconds: float) -> None:
+        # Nearly every reply comes in time, so one clock goes on over many of them, and looks what is due when it rings.
+        self._patience, self._due = seconds, self._loop.time() + seconds
+        if self._clock is None or self._clock.when() > self._due:
+            self._end_watch()
+            self._clock = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._clock = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._due:
+            self._clock = self._loop.call_at(self._due, self._look)
+        else:
+            self.is_left_waiting = not self.lost
+            self.end(f"no reply came in {self._patience:g} s")
+
+    def _end_watch(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
