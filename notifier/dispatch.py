@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 BATCH = 128  # what is claimed at once; a crash returns it, so it costs nothing but a smaller write per mail
 # How many messages of one sender may be in flight in the ledger, and are uncertain after a crash: one whose body is on
 # the wire, one behind it, and one to come; more where they leave so fast that the ledger would be written all the time.
-FEWEST, MOST = 3, 8
-AHEAD = 0.005  # seconds: what leaves within them may be in flight at once, and waits no longer to be recorded
+FEWEST, MOST = 3, 32
+AHEAD = 0.02  # seconds: what leaves within them may be in flight at once, and waits no longer to be recorded
+AT_ONCE = 4  # mails that are composed one after the other, which takes less than while the next link waits
 SIGNING = 2  # threads
 JITTER = 0.2
 REFUSALS = 3  # of a notice's content in a row: then everyone's copy will meet the same
@@ -203,6 +204,17 @@ class Dispatcher:
         session_id = claim.notice.session_id
         return session_id not in self.paused and session_id not in self._refused
 
+    def compose(self, claim: Claim) -> Message | None:
+        """The claim's message; None where it cannot be made now, which is noted."""
+        try:
+            message = self._compose(claim)
+        except Exception as error:
+            self._defer_uncomposed(claim, error)
+            return None
+        if message is None:
+            self.withhold(claim)
+        return message
+
     def next_aside(self, lane: Lane) -> Envelope | None:
         """A message that the ledger does not owe."""
         return self._asides.popleft() if self._asides and lane.room(self._now()) else None
@@ -273,13 +285,14 @@ class Dispatcher:
         places = [
             o for turn in range(max(wants)) for o, wanted in zip(self._outboxes, wants, strict=True) if turn < wanted
         ]
-        drafts = [(outbox, *draft) for outbox in places if (draft := self._draft(outbox.lane)) is not None]
+        drafts: list[_Draft] = [(o, claim, None) for o in places if (claim := self._next_claim(o.lane)) is not None]
         self._set_alarm_clock()
+        if self._sign is not None:
+            drafts = await self._signed(self._sign, drafts)
         results, self._unrecorded = self._unrecorded, []
         if not results and not drafts:
             return
         try:
-            drafts = await self._signed(drafts)
             stands = await self._store.intend([claim for _, claim, _ in drafts], self._now(), results)
         except BaseException:
             self._unrecorded = results + self._unrecorded
@@ -293,13 +306,16 @@ class Dispatcher:
                 self._note(self._withdrawn(claim))
         await self._keep_paces()
 
-    async def _signed(self, drafts: list[tuple[_Outbox, Claim, Message]]) -> list[tuple[_Outbox, Claim, Message]]:
-        """The drafts ready for the wire; an RSA key takes a quarter of a millisecond for each, so in other threads."""
-        if (sign := self._sign) is None:
-            return drafts
+    async def _signed(self, sign: Sign, drafts: Sequence[_Draft]) -> list[_Draft]:
+        """The drafts composed and signed; an RSA key takes a quarter of a millisecond for each, so in other threads."""
         loop = asyncio.get_running_loop()
-        bodies = await asyncio.gather(*(loop.run_in_executor(self._signing, sign, m.body) for _, _, m in drafts))
-        return [(o, claim, replace(m, body=body)) for (o, claim, m), body in zip(drafts, bodies, strict=True)]
+        composed = [(o, claim, message) for o, claim, _ in drafts if (message := self.compose(claim)) is not None]
+        try:
+            bodies = await asyncio.gather(*(loop.run_in_executor(self._signing, sign, m.body) for _, _, m in composed))
+        except BaseException:
+            self._claims.extendleft(claim for _, claim, _ in reversed(composed))
+            raise
+        return [(o, claim, replace(m, body=body)) for (o, claim, m), body in zip(composed, bodies, strict=True)]
 
     def _withdrawn(self, claim: Claim) -> Result:
         if claim.notice.deadline <= self._now():
@@ -319,23 +335,14 @@ class Dispatcher:
             room[outbox.lane] -= wants[-1]
         return wants
 
-    def _draft(self, lane: Lane) -> tuple[Claim, Message] | None:
-        """The next message for this lane, composed; None where there is none."""
+    def _next_claim(self, lane: Lane) -> Claim | None:
+        """The next one for this lane; None where there is none."""
         while self._claims and self.room(lane):
             claim = self._claims.popleft()
-            if claim.resends and lane is not self._lanes[0]:
-                # Only the server that may have it already can tell that it is the same.
-                self.withhold(claim, "it may have arrived, and waits for the first mail server")
-                continue
-            try:
-                message = self._compose(claim)
-            except Exception as error:
-                self._defer_uncomposed(claim, error)
-                continue
-            if message is None:
-                self.withhold(claim)
-            else:
-                return claim, message
+            if not claim.resends or lane is self._lanes[0]:
+                return claim
+            # Only the server that may have it already can tell that it is the same.
+            self.withhold(claim, "it may have arrived, and waits for the first mail server")
         return None
 
     def _defer_uncomposed(self, claim: Claim, error: Exception) -> None:
@@ -439,14 +446,17 @@ _STATES = {
 
 
 class _Outbox:
-    """One sender's messages: in flight in the ledger, composed, and not yet on the wire; and those that are on it."""
+    """One sender's messages: those in flight in the ledger and not yet on the wire, and those that are on it.
+
+    They are composed a few at a time when their turn comes: all in one go would leave the links idle meanwhile.
+    """
 
     def __init__(self, dispatcher: Dispatcher, lane: Lane, number: int) -> None:
         self.lane = lane
         self.number = number
         self.wake = asyncio.Event()
         self.is_filled = asyncio.Event()
-        self.stock: deque[tuple[Claim, Message]] = deque()
+        self.stock: deque[tuple[Claim, Message | None]] = deque()  # None where it is yet to be composed
         self._dispatcher = dispatcher
         self._out: dict[int, tuple[Claim | None, Envelope]] = {}  # by identity: two messages may be equal
         self._window = FEWEST
@@ -466,11 +476,20 @@ class _Outbox:
         if (aside := self._dispatcher.next_aside(self.lane)) is not None:
             return self._hand_out(None, aside)
         while self.stock and self._dispatcher.room(self.lane):
-            claim, message = self.stock.popleft()
+            claim, message = self.stock[0]
+            if message is None:
+                self._compose_some()
+                continue
+            self.stock.popleft()
             if self._dispatcher.may_leave(claim):
                 return self._hand_out(claim, message)
             self._dispatcher.withhold(claim)
         return None
+
+    def _compose_some(self) -> None:
+        some = [self.stock.popleft()[0] for _ in range(min(AT_ONCE, len(self.stock)))]
+        composed = [(claim, message) for claim in some if (message := self._dispatcher.compose(claim)) is not None]
+        self.stock.extendleft(reversed(composed))
 
     def tell(self, envelope: Envelope, outcome: Outcome) -> None:
         claim, _ = self._out.pop(id(envelope))
@@ -498,6 +517,9 @@ class _Outbox:
         if len(self.stock) < self._window // 2:
             self._dispatcher.ask()
         return message
+
+
+_Draft = tuple[_Outbox, Claim, Message | None]
 
 
 def _in_turns(claims: Sequence[Claim]) -> list[Claim]:

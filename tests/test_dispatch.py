@@ -379,7 +379,7 @@ async def test_no_more_is_in_flight_than_a_crash_may_leave_uncertain(tmp_path: P
         await asyncio.to_thread(server.wait_until, lambda: len(server.messages) == 200)
         await dispatcher.stop()
         await store.close()
-    assert 0 < max(counts) <= 2 * 8
+    assert 0 < max(counts) <= 2 * MOST
 
 
 async def test_what_is_sent_is_signed_in_another_thread_before_its_intent(room: Room) -> None:
