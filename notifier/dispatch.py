@@ -191,9 +191,14 @@ class Dispatcher:
         return not (self._is_stopping or self.hold)
 
     def room(self, lane: Lane) -> int:
-        """How many more messages of the ledger this lane may be given now."""
-        helps = lane is self._lanes[0] or self._lanes[0].breaker.is_serious
-        return lane.room(self._now()) if self.may_send and helps else 0
+        """How many more messages of the ledger this lane may be given now, if there are any for it."""
+        if not self.may_send or not (self._helps(lane) or any(self._is_for(lane, claim) for claim in self._claims)):
+            return 0
+        return lane.room(self._now())
+
+    def may_hand_out(self, lane: Lane) -> bool:
+        """Whether this lane may be given now what is in flight to it in the ledger."""
+        return self.may_send and lane.room(self._now()) > 0
 
     def has_more(self, lane: Lane) -> bool:
         """Whether waiting for the clerk may bring a message to this lane."""
@@ -214,6 +219,17 @@ class Dispatcher:
         if message is None:
             self.withhold(claim)
         return message
+
+    def _helps(self, lane: Lane) -> bool:
+        return lane is self._lanes[0] or self._lanes[0].breaker.is_serious
+
+    def _is_for(self, lane: Lane, claim: Claim) -> bool:
+        """Whether this lane is to have it: what may have arrived, only the server knows that may have it."""
+        return claim.lane == self._name_of(lane) if claim.resends else self._helps(lane)
+
+    def _name_of(self, lane: Lane) -> str:
+        """How the ledger calls the lane."""
+        return "" if lane is self._lanes[0] else lane.name
 
     def next_aside(self, lane: Lane) -> Envelope | None:
         """A message that the ledger does not owe."""
@@ -337,12 +353,19 @@ class Dispatcher:
 
     def _next_claim(self, lane: Lane) -> Claim | None:
         """The next one for this lane; None where there is none."""
-        while self._claims and self.room(lane):
-            claim = self._claims.popleft()
-            if not claim.resends or lane is self._lanes[0]:
-                return claim
-            # Only the server that may have it already can tell that it is the same.
-            self.withhold(claim, "it may have arrived, and waits for the first mail server")
+        passed: list[Claim] = []
+        try:
+            while self._claims and self.room(lane):
+                claim = self._claims.popleft()
+                if self._is_for(lane, claim):
+                    name = self._name_of(lane)
+                    return claim if claim.lane == name else replace(claim, lane=name)
+                if any(self._is_for(other, claim) and self.may_hand_out(other) for other in self._lanes):
+                    passed.append(claim)
+                else:
+                    self.withhold(claim, "it may have arrived, and waits for the mail server that may have it")
+        finally:
+            self._claims.extendleft(reversed(passed))
         return None
 
     def _defer_uncomposed(self, claim: Claim, error: Exception) -> None:
@@ -356,7 +379,7 @@ class Dispatcher:
 
     def _recall(self) -> None:
         """Gives back to the ledger what no link has, as far as no mail server is to have it now."""
-        closed = [outbox for outbox in self._outboxes if outbox.stock and not self.room(outbox.lane)]
+        closed = [outbox for outbox in self._outboxes if outbox.stock and not self.may_hand_out(outbox.lane)]
         claims = [claim for outbox in closed for claim, _ in outbox.stock]
         for outbox in closed:
             outbox.stock.clear()
@@ -475,7 +498,7 @@ class _Outbox:
     def ready(self) -> Envelope | None:
         if (aside := self._dispatcher.next_aside(self.lane)) is not None:
             return self._hand_out(None, aside)
-        while self.stock and self._dispatcher.room(self.lane):
+        while self.stock and self._dispatcher.may_hand_out(self.lane):
             claim, message = self.stock[0]
             if message is None:
                 self._compose_some()

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -450,6 +450,50 @@ async def test_what_may_have_arrived_is_never_sent_through_another_server(room: 
     room.dispatcher.mended()
     room.now += timedelta(minutes=1)
     await room.work(ada="sent", bob="sent", carol="sent")
+
+
+async def test_what_may_have_arrived_through_the_second_server_is_resent_through_it_alone(room: Room) -> None:
+    await room.use(Lane(room.post, 2), Lane(room.second, 2, name="fallback"))
+    room.post.answers = {one.address: 99 * [CLOSING] for one in (ADA, BOB, CAROL)}
+    room.second.answers = {ADA.address: [Outcome(Answer.AMBIGUOUS)]}
+    await room.until(lambda: room.post.asked > 0)
+    room.now += timedelta(seconds=2)
+    await room.work(ada="ambiguous", bob="sent", carol="sent")
+    room.post.answers.clear()
+    room.dispatcher.mended()
+    await room.dispatcher.stop()
+    room.dispatcher = room.dispatching()  # a daemon that knows of the lane from the ledger alone
+    room.dispatcher.start()
+    room.now += timedelta(minutes=10)
+    await room.work(ada="sent", bob="sent", carol="sent")
+    assert room.second.taken.count(ADA.address) == 2
+    assert ADA.address not in room.post.taken
+
+
+async def test_after_a_crash_what_was_in_flight_to_the_second_server_goes_to_it_again(room: Room) -> None:
+    second = Lane(room.second, 2, name="fallback")
+    await room.dispatcher.stop()
+    claims = [replace(claim, lane="fallback") for claim in await room.store.claim(9, room.now)]
+    assert await room.store.intend(claims, room.now) == [True, True, True]
+    await room.store.begin(room.now, ())
+    await room.use(Lane(room.post, 2), second)
+    await room.work(ada="sent", bob="sent", carol="sent")
+    assert (room.post.taken, len(room.second.taken)) == ([], 3)
+
+
+async def test_what_may_have_arrived_through_a_server_that_is_no_more_waits_for_a_person(room: Room) -> None:
+    await room.dispatcher.stop()
+    claims = [replace(claim, lane="fallback") for claim in await room.store.claim(1, room.now)]
+    await room.store.intend(claims, room.now)
+    await room.store.begin(room.now, ())
+    await room.use(Lane(room.post, 2))
+    await room.until(lambda: len(room.post.taken) == 2)
+    for _ in range(5):
+        room.now += timedelta(minutes=1)
+        room.dispatcher.wake()
+        await asyncio.sleep(0.02)
+    await room.work(ada="ambiguous", bob="sent", carol="sent")
+    assert len(room.post.taken) == 2
 
 
 async def test_a_notice_that_is_taken_for_spam_stops_before_everyone_is_refused(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Claim:
     `opened_at` is the Date of every attempt; `session` is as it was then, and `before`, in a change, as people knew it.
     A notice about a subscription may have no session.
     `attempts` counts the tries that the mail server answered, `resends` those after one that may have arrived, and
-    `is_resend` tells that this is such a one.
+    `is_resend` tells that this is such a one. `lane` is the mail server that it was in flight to, "" the first.
     """
 
     notice_id: int
@@ -55,6 +55,7 @@ class Claim:
     is_resend: bool = False
     before: Session | None = None
     resends: int = 0
+    lane: str = ""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -236,7 +237,7 @@ class Store(Protocol):
         ...
 
     async def intend(self, claims: Sequence[Claim], now: datetime, results: Sequence[Result] = ()) -> list[bool]:
-        """Whether each claim still stands: then it is durably in flight, and its DATA may begin.
+        """Whether each claim still stands: then it is durably in flight to its lane, and its DATA may begin.
 
         What became of earlier claims is kept in the same transaction, as by `record`.
         """

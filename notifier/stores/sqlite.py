@@ -120,8 +120,9 @@ CREATE INDEX notice_by_deadline ON notice (deadline);
 CREATE INDEX subscriber_unconfirmed ON subscriber (changed) WHERE state = 'unconfirmed';
 """
 _BLOCKS = "CREATE INDEX consent_to_nothing ON consent (at) WHERE state = 'blocked';"
+_LANES = "ALTER TABLE delivery ADD COLUMN lane TEXT NOT NULL DEFAULT '';"
 # Each makes of a store of the version before it one of its own.
-_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS)
+_SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES)
 SCHEMA_VERSION = len(_SCHEMAS)
 
 _RECIPIENTS = """
@@ -169,7 +170,9 @@ _STANDING = f"""
     JOIN notice n ON n.id = d.notice_id AND n.deadline > :now
     JOIN subscriber s ON s.id = d.subscriber_id AND {_IS_ADDRESSED}
 """
-_INTEND = f"UPDATE delivery SET state = 'in-flight', updated = :now {_OF_LIST}"
+_INTEND = f"UPDATE delivery SET state = 'in-flight', lane = '', updated = :now {_OF_LIST}"
+# Few ever leave by another lane than the first.
+_INTEND_ELSEWHERE = "UPDATE delivery SET lane = ? WHERE notice_id = ? AND subscriber_id = ? AND state = 'in-flight'"
 # A row that was settled meanwhile, by a change of the session or by its deadline, stays as it is.
 _RECORD = f"""
     UPDATE delivery SET state = json_extract(row.value, '$[2]'), attempts = attempts + json_extract(row.value, '$[3]'),
@@ -310,6 +313,7 @@ class SqliteStore:
     async def intend(self, claims: Sequence[Claim], now: datetime, results: Sequence[Result] = ()) -> list[bool]:
         at = _ms(now)
         keys = [claim.key for claim in claims]
+        elsewhere = [(claim.lane, *claim.key) for claim in claims if claim.lane]
         record = self._recording(results, now)
 
         def work(db: sqlite3.Connection) -> list[bool]:
@@ -317,6 +321,7 @@ class SqliteStore:
             (told,) = db.execute(_STANDING, {"rows": json.dumps(keys), "now": at}).fetchone()
             standing = set(json.loads(told))
             db.execute(_INTEND, {"rows": json.dumps([keys[n] for n in standing]), "now": at})
+            db.executemany(_INTEND_ELSEWHERE, elsewhere)
             return [n in standing for n in range(len(keys))]
 
         return await self._write(work)
@@ -765,14 +770,14 @@ _OPEN = f"""
     ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id LIMIT :limit + {_IDLE_NOTICES}
 """
 _CLAIMED = (
-    "attempts", "resends", "is_resend", "id", "address", "name", "language", "timezone", "leads", "state", "declined",
-    "words", "paused_until", "reason", "series", "changed",
+    "attempts", "resends", "lane", "is_resend", "id", "address", "name", "language", "timezone", "leads", "state",
+    "declined", "words", "paused_until", "reason", "series", "changed",
 )  # fmt: skip
 _FIELDS = ", ".join(f"'{name}', {name}" for name in _CLAIMED)
 # CROSS JOIN, so that the people are looked up in the order of the index, and no more of them than are wanted.
 _OWED_OF_NOTICE = f"""
     SELECT json_group_array(json_object({_FIELDS})) FROM (
-        SELECT d.attempts, d.resends, d.state = 'ambiguous' AS is_resend, {_SUBSCRIBER}
+        SELECT d.attempts, d.resends, d.lane, d.state = 'ambiguous' AS is_resend, {_SUBSCRIBER}
         FROM notice n CROSS JOIN delivery d ON d.notice_id = n.id CROSS JOIN subscriber s ON s.id = d.subscriber_id
         WHERE n.id = ? AND d.{_OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= ? AND {_IS_ADDRESSED}
         ORDER BY d.not_before, d.subscriber_id LIMIT ?
@@ -806,6 +811,7 @@ def _claims_of(row: sqlite3.Row, people: Iterable[Mapping[str, Any]]) -> list[Cl
             bool(one["is_resend"]),
             before,
             one["resends"] + one["is_resend"],
+            one["lane"],
         )
         for one in people
     ]
