@@ -222,9 +222,16 @@ class Daemon:
 
     async def _stamp_anew(self, accepted: Accepted) -> None:
         stored = await self._store.identities()
-        if ahead := self._witness.newer_than(stored):
-            domain = wiring.domain(self._config)
-            seminar, changed = revisions.stamp(accepted.seminar, stored | ahead, domain=domain, now=self._started)
+        ahead = self._witness.newer_than(stored)
+        seminar, changed = revisions.stamp(
+            accepted.seminar,
+            stored | ahead,
+            domain=wiring.domain(self._config),
+            now=self._started,
+            previous=accepted.seminar,
+            frame=wiring.frame(self._config),
+        )
+        if ahead or changed:
             await self._keep(replace(accepted, seminar=seminar), (*ahead.values(), *changed))
 
     async def _open_doors(self, held: AsyncExitStack) -> None:
@@ -436,6 +443,7 @@ class Daemon:
                 domain=wiring.domain(self._config),
                 now=now,
                 allow_removals=allow_removals,
+                frame=wiring.frame(self._config),
             )
             old = self._accepted.seminar if self._accepted else None
             changed = revisions.summary(revisions.diff(old, taken.accepted.seminar))

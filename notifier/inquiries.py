@@ -84,6 +84,7 @@ async def taken(
         domain=wiring.domain(config),
         now=edited,
         allow_removals=allow_removals,
+        frame=wiring.frame(config),
     )
     return intaken, previous
 

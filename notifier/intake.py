@@ -8,7 +8,7 @@ from datetime import datetime
 
 from notifier import revisions, talklists
 from notifier.errors import Problem, TalkListError
-from notifier.revisions import Identity
+from notifier.revisions import BARE, Frame, Identity
 from notifier.talklists import Context, Reading
 from notifier.talks import Seminar
 
@@ -42,6 +42,7 @@ def take(
     domain: str,
     now: datetime,
     allow_removals: bool = False,
+    frame: Frame = BARE,
 ) -> Intake:
     """The list in these bytes as the successor of the previous one, its sessions recognised and stamped.
 
@@ -55,7 +56,7 @@ def take(
     recognised, doubts = recognise(reading, old, identities)
     if previous and not allow_removals:
         refuse_losses(previous, data, recognised, context.source)
-    stamped, changed = revisions.stamp(recognised, identities, domain=domain, now=now, previous=old)
+    stamped, changed = revisions.stamp(recognised, identities, domain=domain, now=now, previous=old, frame=frame)
     return Intake(Accepted(stamped, data, context.source, now), changed, (*reading.warnings, *doubts))
 
 

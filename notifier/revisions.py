@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from operator import attrgetter
@@ -26,14 +26,16 @@ from notifier.differences import (
 )
 from notifier.errors import Problem
 from notifier.recognition import names_of, paired_talks, recognise, traces_of
-from notifier.talks import Seminar, Session, Status, Talk
+from notifier.talks import Audience, Livestream, Seminar, Session, Status, Talk
 
 # Whoever asks what became of a session asks here.
 __all__ = [
+    "BARE",
     "Change",
     "ChangeKind",
     "Difference",
     "Field",
+    "Frame",
     "Identity",
     "describe",
     "diff",
@@ -54,7 +56,8 @@ __all__ = [
 class Identity:
     """A fact that is kept for ever: under which UID a session is published, and how often what it shows has changed.
 
-    `revision` is the SEQUENCE of RFC 5545 section 3.8.7.4, `digest` that of the content which has this revision.
+    `revision` is the SEQUENCE of RFC 5545 section 3.8.7.4, `digest` that of the content which has this revision and,
+    after a dot, that of the frame in which it was shown.
     """
 
     id: str
@@ -65,6 +68,17 @@ class Identity:
     modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What shows in a session's event without being its own: where its page is, and who may see how to join."""
+
+    base_url: str = ""
+    levels: Mapping[str, Audience] = field(default_factory=dict)
+
+
+BARE = Frame()
+
+
 def stamp(
     seminar: Seminar,
     identities: Mapping[str, Identity],
@@ -72,21 +86,26 @@ def stamp(
     domain: str,
     now: datetime,
     previous: Seminar | None = None,
+    frame: Frame = BARE,
 ) -> tuple[Seminar, tuple[Identity, ...]]:
     """The seminar with every session's uid, revision, created and modified, and the identities to be kept.
 
     `identities` are those known by session id; the ones returned are new or changed. A session that equals the one
-    stamped before it in `previous` is that very object again.
+    stamped before it in `previous` is that very object again. A new frame is a revision like any other, because
+    calendars pass over an event that has changed without one; that nobody is to be told of it, `differences` sees.
     """
     before = {session.id: session for session in previous.sessions} if previous else {}
+    framed = _framed(seminar, frame)
     sessions, changed = [], []
     for session in seminar.sessions:
         known = identities.get(session.id)
         last = before.get(session.id)
-        if known and last and _stamps(last) == _stamps(known) and _facts(last) == _facts(session):
+        around = framed(session)
+        is_known = known and last and known.digest.endswith(around) and _stamps(last) == _stamps(known)
+        if is_known and last and _facts(last) == _facts(session):
             sessions.append(last)
             continue
-        identity = _identity(session, known, domain, now)
+        identity = _identity(session, around, known, domain, now)
         if identity is not known:
             changed.append(identity)
         sessions.append(_stamped(session, identity))
@@ -109,13 +128,32 @@ def _stamped(session: Session, identity: Identity) -> Session:
     return replace(session, **{name: getattr(identity, name) for name in _STAMPS})
 
 
-def _identity(session: Session, known: Identity | None, domain: str, now: datetime) -> Identity:
-    shown = digest(session)
+def _framed(seminar: Seminar, frame: Frame) -> Callable[[Session], str]:
+    """What gives the digest of the frame around a session: of the seminar's name too, which is in every event."""
+    everywhere = seminar.name, seminar.name_zh, frame.base_url
+
+    @functools.cache
+    def around(levels: tuple[tuple[str, Audience], ...]) -> str:
+        return hashlib.sha256(json.dumps((everywhere, levels)).encode()).hexdigest()
+
+    hidden = [(name, level) for name, level in sorted(frame.levels.items()) if level > Audience.PUBLIC]
+    return lambda session: around(tuple((name, level) for name, level in hidden if _holds(session, name)))
+
+
+def _holds(session: Session, join_field: str) -> bool:
+    return session.livestream != Livestream() if join_field == "livestream" else bool(getattr(session.room, join_field))
+
+
+def _identity(session: Session, around: str, known: Identity | None, domain: str, now: datetime) -> Identity:
+    content = digest(session)
+    shown = f"{content}.{around}"
     second = now.astimezone(UTC).replace(microsecond=0)
     if known is None:
         return Identity(session.id, uid(session.id, domain), shown, 0, second, second)
     if known.digest == shown:
         return known
+    if known.digest == content:  # from before frames were kept: nobody knows of another one
+        return replace(known, digest=shown)
     # Calendars compare: an edit within the second of the last one, or after the clock was set back, still is later.
     modified = max(known.modified + timedelta(seconds=1), second)
     return replace(known, digest=shown, revision=known.revision + 1, modified=modified)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from notifier.lanes import Lane
     from notifier.mailboxes import Mailbox
     from notifier.relay import SmtpSettings
+    from notifier.revisions import Frame
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
     from notifier.transports import Transport
@@ -66,6 +67,13 @@ def loop_factory(config: Config) -> Callable[[], AbstractEventLoop] | None:
 def domain(config: Config) -> str:
     """What UIDs and Message-IDs end in: the host of the pages, which stays while servers and senders change."""
     return urlsplit(config.server.base_url).hostname or "localhost"
+
+
+def frame(config: Config) -> Frame:
+    """What of the settings shows in every event."""
+    from notifier.revisions import Frame
+
+    return Frame(config.server.base_url, config.visibility.levels)
 
 
 def mail_templates(config: Config) -> letters.Templates:

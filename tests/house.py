@@ -76,6 +76,7 @@ class House:
         self.now = DUE - timedelta(minutes=5)
         self.sender = "Seminar <seminar@example.org>"
         self.login = 'tls = "none"'  # how the mail server is to be spoken to
+        self.site = "https://seminar.example.org"
         self.more = ""  # settings
         self.daemon: Daemon | None = None
         self.life: asyncio.Task[None] | None = None
@@ -88,7 +89,7 @@ class House:
         text = f"""
         [server]
         listen = "127.0.0.1:0"
-        base_url = "https://seminar.example.org"
+        base_url = "{self.site}"
         [mail]
         transport = "smtp"
         sender = "{self.sender}"

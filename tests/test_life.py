@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import icalendar
 import pytest
-from house import PEOPLE, SECOND, House
+from house import DUE, PEOPLE, SECOND, House
 
 from notifier import talks
 from notifier.stores.sqlite import SqliteStore
@@ -143,6 +143,36 @@ async def test_another_form_of_the_same_list_is_the_same_feed(house: House) -> N
         for stamp in ("uid", "revision", "created", "modified"):
             session.pop(stamp)
     assert await loaded(house, json.dumps(exported)) == before
+
+
+OPEN = '[visibility]\npasscode = "public"'
+
+
+@pytest.mark.parametrize("is_broken", [False, True], ids=["as it was", "broken since"])
+@pytest.mark.parametrize("settings", [{"more": OPEN}, {"site": "https://elsewhere.example"}], ids=["levels", "site"])
+async def test_other_settings_are_one_revision_that_nobody_has_mail_of(
+    house: House, settings: dict[str, str], is_broken: bool
+) -> None:
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    await house.pass_time(DUE)
+    await house.arrived(3)
+    before = await look(house)
+    assert await restarted(house) == before
+    if is_broken:
+        house.write_list("[[session]")
+    for name, value in settings.items():
+        setattr(house, name, value)
+    after = await restarted(house)
+    assert after.data != before.data
+    assert (after.stamps[0], after.stamps[1] > before.stamps[1]) == (1, True)
+    assert after.last_modified > before.last_modified
+    assert await restarted(house) == after
+    await house.pass_time(house.now + timedelta(minutes=30))
+    readers = [letter.recipient for letter in house.mail.messages if "organiser" not in letter.recipient]
+    assert len(readers) == 3
+    house.more, house.site = "", "https://seminar.example.org"
+    assert (await restarted(house)).stamps[0] == 2
 
 
 def put_back(house: House, kept: str) -> None:

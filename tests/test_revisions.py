@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from samples import DAYS, HOURS, LONG_AGO, ROOM, START, TALKS, seminar, session
 
+from notifier import feed, talks
 from notifier.errors import Problem
 from notifier.revisions import (
     Change,
     ChangeKind,
+    Frame,
     Identity,
     diff,
     digest,
@@ -24,7 +26,7 @@ from notifier.revisions import (
     summary,
     vanished,
 )
-from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk, as_json, from_json
+from notifier.talks import Audience, Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk, as_json, from_json
 
 NOW = datetime(2021, 11, 20, 12, 0, 0, 900_000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -52,7 +54,9 @@ def test_a_session_seen_first_gets_a_uid_and_revision_0():
     second = datetime(2021, 11, 20, 12, tzinfo=UTC)
     uid = "2021-11-27@seminar.example.org"
     assert found == replace(fresh(), uid=uid, revision=0, created=second, modified=second)
-    assert known == {"2021-11-27": Identity("2021-11-27", uid, digest(fresh()), 0, second, second)}
+    (identity,) = known.values()
+    assert identity == Identity("2021-11-27", uid, identity.digest, 0, second, second)
+    assert identity.digest.startswith(f"{digest(fresh())}.")
 
 
 def test_the_uid_outlives_a_change_of_domain():
@@ -79,6 +83,69 @@ def test_a_previous_value_is_not_reused_when_the_ledger_knows_better():
     later = replace(identities[0], revision=5, modified=NOW + DAYS)
     found, changed = stamp(seminar(fresh()), kept([later]), domain="d", now=NOW, previous=previous)
     assert (found.sessions[0].revision, found.sessions[0].modified, changed) == (5, NOW + DAYS, ())
+
+
+FRAME = Frame("https://seminar.example.org", {"passcode": Audience.SUBSCRIBERS, "meeting_id": Audience.PUBLIC})
+
+
+def reframed(frame: Frame, one: Session, **names: str) -> tuple[bool, bool]:
+    """Whether the session has a new revision, and its event new bytes, once this is around it instead of FRAME."""
+    old, identities = stamp(seminar(one), {}, domain="d", now=NOW, frame=FRAME)
+    renamed = replace(seminar(one), **names)
+    new, changed = stamp(renamed, kept(identities), domain="d", now=NOW + DAYS, previous=old, frame=frame)
+    again = stamp(renamed, kept(changed, kept(identities)), domain="d", now=NOW + 2 * DAYS, previous=new, frame=frame)
+    assert (again[0].sessions[0] is new.sessions[0], again[1]) == (True, ())
+    assert [i.revision for i in changed] == [1] * len(changed)
+    assert [i.modified for i in changed] == [(NOW + DAYS).replace(microsecond=0)] * len(changed)
+    return bool(changed), public(old, FRAME) != public(replace(renamed, sessions=old.sessions), frame)
+
+
+def public(what: Seminar, frame: Frame) -> list[bytes]:
+    """The events of the feed in each language."""
+    shown = talks.shown(Audience.PUBLIC, what, frame.levels)
+    feeds = (feed.render(shown, now=NOW, base_url=frame.base_url, language=language) for language in ("", "zh", "en"))
+    return [data.partition(b"BEGIN:VEVENT")[2] for data in feeds]
+
+
+@pytest.mark.parametrize(
+    ("frame", "names", "changes"),
+    [
+        (FRAME, {}, False),
+        (replace(FRAME, levels={"passcode": Audience.SUBSCRIBERS}), {}, False),
+        (replace(FRAME, levels={"passcode": Audience.PUBLIC}), {}, True),
+        (replace(FRAME, levels={**FRAME.levels, "livestream": Audience.REMINDER}), {}, True),
+        (replace(FRAME, base_url="https://elsewhere.example.org"), {}, True),
+        (FRAME, {"name": "A Joint Seminar"}, True),
+        (FRAME, {"name_zh": "研讨会"}, True),
+        (FRAME, {"description": "Every second Saturday", "homepage": "https://home.example"}, False),
+    ],
+)
+def test_an_event_that_changes_because_of_settings_has_a_new_revision(
+    frame: Frame, names: dict[str, str], changes: bool
+):
+    assert reframed(frame, fresh(), **names) == (changes, changes)
+
+
+@pytest.mark.parametrize("name", ["passcode", "livestream"])
+def test_who_may_see_what_a_session_lacks_changes_nothing(name: str):
+    bare = fresh(room=Room("https://meeting.example"), livestream=Livestream())
+    assert reframed(replace(FRAME, levels={name: Audience.REMINDER}), bare) == (False, False)
+
+
+def test_who_of_the_few_sees_a_field_is_a_revision_of_their_own_calendars():
+    frame = replace(FRAME, levels={"passcode": Audience.REMINDER})
+    assert reframed(frame, fresh()) == (True, False)
+
+
+def test_a_session_known_from_before_frames_were_kept_stays_as_it_is():
+    found, known = stamped(fresh(), {}, NOW)
+    (identity,) = known.values()
+    before = replace(identity, digest=digest(fresh()))
+    again, changed = stamp(seminar(fresh()), kept([before]), domain="d", now=NOW + DAYS, frame=FRAME)
+    assert again.sessions[0] == found
+    assert [replace(one, digest="") for one in changed] == [replace(identity, digest="")]
+    moved = replace(FRAME, base_url="https://elsewhere.example.org")
+    assert stamp(seminar(fresh()), kept(changed), domain="d", now=NOW + DAYS, frame=moved)[0].sessions[0].revision == 1
 
 
 def test_an_edit_and_its_undoing_count_as_two_revisions():

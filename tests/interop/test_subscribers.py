@@ -147,6 +147,27 @@ async def test_a_subscription_follows_what_becomes_of_the_sessions(program: Subs
 
 
 @every_subscriber
+async def test_a_subscription_learns_of_what_only_the_seminar_s_name_changed(
+    program: Subscriber, house: House, tmp_path: Path
+):
+    must_be_there(program)
+    unknown = BEFORE.replace('title = "On what stays, 研讨"\n  speaker = "王宇航"', 'title = ""')
+    house.write_list(unknown)
+    await house.start()
+    assert house.daemon is not None
+    folder = tmp_path / "subscriber"
+    folder.mkdir()
+    with program.open({"feed": f"http://{house.daemon.addresses[0]}/jsml.ics"}, folder) as subscriptions:
+        before = await refreshed(subscriptions)
+        await publish(house, unknown.replace("Joint Seminar of Machine Learning", "Seminar of Joints"))
+        after = await refreshed(subscriptions)
+    assert [reading.events[0]["summary"] for reading in (before, after)] == [
+        "Joint Seminar of Machine Learning: 待定 TBA",
+        "Seminar of Joints: 待定 TBA",
+    ]
+
+
+@every_subscriber
 async def test_a_subscription_of_one_s_own_shows_the_passcode(program: Subscriber, house: House, tmp_path: Path):
     must_be_there(program)
     path = await own_feed(house)
