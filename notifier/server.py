@@ -122,6 +122,11 @@ class Server:
         if not self._sockets:
             self._sockets = await sockets.bind(self._listen)
             self._paths = [Path(s.getsockname()) for s in self._sockets if s.family == socket.AF_UNIX]
+        for sock in self._sockets:
+            if sock.family != socket.AF_UNIX:
+                # What is accepted inherits it. asyncio sets it for sockets alone whose protocol is given by number, and
+                # without it the end of a long answer waits 40 ms for the reader's word that the rest has come.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._uvicorn.config.load()
         self._uvicorn.lifespan = self._uvicorn.config.lifespan_class(self._uvicorn.config)
         await self._uvicorn.startup(sockets=self._sockets)

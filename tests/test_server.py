@@ -386,6 +386,18 @@ async def test_it_listens_on_ipv6(desk):
     await running.stop()
 
 
+async def test_the_end_of_a_long_answer_does_not_wait_for_the_reader(running):
+    _, writer = await asyncio.open_connection(*running.addresses[0].rsplit(":", 1))
+    async with asyncio.timeout(10):
+        while not running._uvicorn.server_state.connections:  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.01)
+    (connection,) = running._uvicorn.server_state.connections
+    accepted = connection.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_addresses_that_cannot_be_bound_are_all_named_and_none_is_kept(desk, running, tmp_path):
     taken = running.addresses[0]
     in_use = "address already in use; stop the program that listens there, or choose another address"
