@@ -107,6 +107,11 @@ class Way:
     sender: str
     return_path: str = ""
 
+    @property
+    def sender_setting(self) -> str:
+        """Where this way alone may have another sender."""
+        return "[fallback] sender" if self.section == "fallback" else "[mail] sender"
+
 
 def broken_rules(way: Way) -> Iterator[Problem]:
     """The known rules of the way's provider that it breaks."""
@@ -120,13 +125,15 @@ def broken_rules(way: Way) -> Iterator[Problem]:
         yield Problem(f"{known.name} takes mail only after a login", f"give [{way.section}] username and password")
     elif known.sender_is_login and way.sender.casefold() != way.username.casefold():
         told = f"{known.name} refuses any sender but the login: {way.sender} is not {way.username}"
-        yield Problem(told, f"set [mail] sender to {way.username}; answers can go elsewhere by reply_to")
+        yield Problem(told, f"set {way.sender_setting} to {way.username}; answers can go elsewhere by reply_to")
     elif known.rewrites and way.sender.casefold() != way.username.casefold():
         told = f"{known.name} sends as {way.username}, unless {way.sender} is an address that this login may use"
-        yield Problem(told, f"allow it there, or set [mail] sender to {way.username}")
+        yield Problem(told, f"allow it there, or set {way.sender_setting} to {way.username}")
     if way.return_path and (known.sender_is_login or known.rewrites):
         told = f"{known.name} allows no sender of the envelope like bounce+…: [bounces] address is {way.return_path}"
-        yield Problem(told, "leave it empty, and give [bounces] the account itself: mail comes back there")
+        advice = "leave it empty, and give [bounces] the account itself: mail comes back there"
+        elsewhere = f"set {way.sender_setting}: to such a one mail comes back without a mark"
+        yield Problem(told, elsewhere if way.section == "fallback" else advice)
     if known.ports and known.ports.get(way.port) != way.tls:
         usual = " or ".join(f'port {port} with tls = "{tls}"' for port, tls in known.ports.items())
         yield Problem(f'{known.name} is not reached on port {way.port} with tls = "{way.tls}"', f"use {usual}")

@@ -326,6 +326,7 @@ class FallbackSection(RelaySection):
     """The mail server that helps out while the first one is at fault; none where there is no host."""
 
     host: str = ""
+    sender: Annotated[str, AfterValidator(lambda text: _mailbox(text) if text else "")] = ""
 
 
 class DkimSection(_Section):

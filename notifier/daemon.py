@@ -517,7 +517,7 @@ class Daemon:
             await asyncio.to_thread(self._witness.note, (), latest)
         self._documents |= fresh
         self._snapshot = snapshot
-        self._make_composer()
+        self._make_composers()
         if self._server is not None:
             self._server.snapshot = snapshot
         self._spawn(self._warm(snapshot))
@@ -528,9 +528,10 @@ class Daemon:
         if self._server is not None and self._server.snapshot is snapshot:
             self._server.snapshot = snapshot  # what was answered before them is forgotten
 
-    def _make_composer(self) -> None:
-        site = wiring.mail_site(self._config, self._seminar, self._people.keyring)
-        self._composer = Composer(site, self._mail_templates)
+    def _make_composers(self) -> None:
+        sites = wiring.mail_sites(self._config, self._seminar, self._people.keyring)
+        shared = {id(site): Composer(site, self._mail_templates) for site in sites.values()}
+        self._composers = {lane: shared[id(site)] for lane, site in sites.items()}
 
     def _compose(self, claim: Claim) -> Message | None:
         matter = self._matter
@@ -538,7 +539,7 @@ class Daemon:
             matter = self._matter = self._matter_of(claim)
         if matter.is_stale:
             return None
-        return self._composer.compose(
+        return self._composers[claim.lane].compose(
             claim.notice, matter.shown, claim.subscriber, date=claim.opened_at, before=matter.before
         )
 
@@ -561,9 +562,10 @@ class Daemon:
         if self._accepted is None or (last is not None and now - last < TROUBLE_EVERY):
             return
         self._told_trouble[subject] = now
-        site = wiring.mail_site(self._config, self._seminar, self._people.keyring)
+        sites = wiring.mail_sites(self._config, self._seminar, self._people.keyring)
         for address in self._config.mail.organisers:
-            self._dispatcher.send_aside(trouble(site, address, subject, tuple(problems), date=now))
+            written = {lane: trouble(site, address, subject, tuple(problems), date=now) for lane, site in sites.items()}
+            self._dispatcher.send_aside(written)
 
     # --- what people ask: the command line, and readers through the server ---
 
@@ -585,7 +587,7 @@ class Daemon:
                 if request["do"] == "release":
                     self._dispatcher.mended()
                 self._people.keyring = Keyring.parse(await self._store.fact(LINK_KEYS))
-                self._make_composer()
+                self._make_composers()
                 self._wake.set()
                 return answer
 

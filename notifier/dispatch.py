@@ -11,7 +11,7 @@ import logging
 import random
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -39,9 +39,11 @@ CONTENT_REST = timedelta(minutes=30)
 MOST_ASIDES = 100  # that wait for a mail server; of what piles up further, the oldest is news no more
 ASIDE_ATTEMPTS = 7
 WITHHELD = timedelta(seconds=20)
+MOMENT = timedelta(seconds=1)
 GRACE = timedelta(seconds=30)
 
 
+Aside = Mapping[str, Message]  # one that the ledger does not owe, as each lane is to have it, by the ledger's names
 Sign = Callable[[bytes], bytes]  # a message complete but for its signatures → the same with them in front
 
 
@@ -102,7 +104,7 @@ class Dispatcher:
         self._asked = asyncio.Event()
         self._is_asked_soon = False
         self._claims: deque[Claim] = deque()  # this process's own, and nothing done for them yet
-        self._asides: deque[Envelope] = deque(maxlen=MOST_ASIDES)
+        self._asides: deque[Aside] = deque(maxlen=MOST_ASIDES)
         self._aside_attempts: Counter[str] = Counter()
         self._unrecorded: list[Result] = []
         self._is_dry = False  # the ledger owed nothing more when it was last asked
@@ -143,12 +145,14 @@ class Dispatcher:
         for outbox in self._outboxes:
             outbox.wake.set()
 
-    def send_aside(self, message: Message) -> None:
+    def send_aside(self, aside: Aside) -> None:
         """Sends a message that the ledger does not owe, such as one to the organisers; its outcome is only logged."""
-        self._send_aside(message if self._sign is None else replace(message, body=self._sign(message.body)))
+        if (sign := self._sign) is not None:
+            aside = {lane: replace(message, body=sign(message.body)) for lane, message in aside.items()}
+        self._send_aside(aside)
 
-    def _send_aside(self, message: Envelope) -> None:
-        self._asides.append(message)
+    def _send_aside(self, aside: Aside) -> None:
+        self._asides.append(aside)
         for outbox in self._outboxes:
             outbox.wake.set()
 
@@ -231,9 +235,12 @@ class Dispatcher:
         """How the ledger calls the lane."""
         return "" if lane is self._lanes[0] else lane.name
 
-    def next_aside(self, lane: Lane) -> Envelope | None:
-        """A message that the ledger does not owe."""
-        return self._asides.popleft() if self._asides and lane.room(self._now()) else None
+    def next_aside(self, lane: Lane) -> tuple[Aside, Message] | None:
+        """A message that the ledger does not owe, and as this lane is to have it."""
+        if not self._asides or not self._helps(lane) or not lane.room(self._now()):
+            return None
+        aside = self._asides.popleft()
+        return aside, aside[self._name_of(lane)]
 
     def gave(self, lane: Lane) -> None:
         """Takes note of a message that a lane was given."""
@@ -255,21 +262,32 @@ class Dispatcher:
         self._note(self._result(claim, outcome))
         self._heed(lane, outcome)
 
-    def heard_aside(self, lane: Lane, message: Envelope, outcome: Outcome) -> None:
+    def heard_aside(self, lane: Lane, aside: Aside, outcome: Outcome) -> None:
         """Takes note of what became of a message that the ledger does not owe; what was put off is tried again."""
         log.info("told the organisers: %s %s", outcome.answer, _address_free(outcome.reply))
         self._heed(lane, outcome)
-        attempts = self._aside_attempts[message.message_id]
-        self._aside_attempts[message.message_id] += outcome.answer is not Answer.UNTRIED
+        message_id = aside[""].message_id  # the same on every lane
+        attempts = self._aside_attempts[message_id]
+        self._aside_attempts[message_id] += outcome.answer is not Answer.UNTRIED
         if outcome.answer in (Answer.ACCEPTED, Answer.REFUSED, Answer.AMBIGUOUS) or attempts >= ASIDE_ATTEMPTS:
-            del self._aside_attempts[message.message_id]
+            del self._aside_attempts[message_id]
             return
         wait = self._patience.after(attempts).total_seconds()
-        asyncio.get_running_loop().call_later(wait, self._send_aside, message)
+        asyncio.get_running_loop().call_later(wait, self._send_aside, aside)
 
-    def withhold(self, claim: Claim, why: str = "withheld: the session changes") -> None:
+    def withhold(self, claim: Claim) -> None:
         """Gives back a claim that has to wait a little."""
-        self._note(Result(claim, _unsent_state(claim), self._now() + WITHHELD, reply=why, counts=False))
+        self._give_back(claim, self._now() + WITHHELD, "withheld: the session changes")
+
+    def _give_back(self, claim: Claim, until: datetime, why: str) -> None:
+        self._note(Result(claim, _unsent_state(claim), until, reply=why, counts=False))
+
+    def _let_wait(self, claim: Claim) -> None:
+        """Gives back a claim that no lane may have now but the one that rests, or is no more."""
+        now = self._now()
+        opens = [max(lane.opens_at(now), now + MOMENT) for lane in self._lanes if self._is_for(lane, claim)]
+        why = "it may have arrived, and waits for the mail server that may have it"
+        self._give_back(claim, min(opens, default=now + WITHHELD), why)
 
     # --- the clerk ---
 
@@ -363,7 +381,7 @@ class Dispatcher:
                 if any(self._is_for(other, claim) and self.may_hand_out(other) for other in self._lanes):
                     passed.append(claim)
                 else:
-                    self.withhold(claim, "it may have arrived, and waits for the mail server that may have it")
+                    self._let_wait(claim)
         finally:
             self._claims.extendleft(reversed(passed))
         return None
@@ -481,7 +499,7 @@ class _Outbox:
         self.is_filled = asyncio.Event()
         self.stock: deque[tuple[Claim, Message | None]] = deque()  # None where it is yet to be composed
         self._dispatcher = dispatcher
-        self._out: dict[int, tuple[Claim | None, Envelope]] = {}  # by identity: two messages may be equal
+        self._out: dict[int, tuple[Claim | Aside, Envelope]] = {}  # by identity: two messages may be equal
         self._window = FEWEST
         self._told = 0
         self._filled_at = 0.0
@@ -497,7 +515,7 @@ class _Outbox:
 
     def ready(self) -> Envelope | None:
         if (aside := self._dispatcher.next_aside(self.lane)) is not None:
-            return self._hand_out(None, aside)
+            return self._hand_out(*aside)
         while self.stock and self._dispatcher.may_hand_out(self.lane):
             claim, message = self.stock[0]
             if message is None:
@@ -515,12 +533,12 @@ class _Outbox:
         self.stock.extendleft(reversed(composed))
 
     def tell(self, envelope: Envelope, outcome: Outcome) -> None:
-        claim, _ = self._out.pop(id(envelope))
+        owed, _ = self._out.pop(id(envelope))
         self._told += 1
-        if claim is None:
-            self._dispatcher.heard_aside(self.lane, envelope, outcome)
+        if isinstance(owed, Claim):
+            self._dispatcher.heard(self.lane, owed, outcome)
         else:
-            self._dispatcher.heard(self.lane, claim, outcome)
+            self._dispatcher.heard_aside(self.lane, owed, outcome)
 
     def wants(self, time: float) -> int:
         """How many more messages may be in flight, at this time of the loop's clock."""
@@ -534,8 +552,8 @@ class _Outbox:
         for _, envelope in tuple(self._out.values()):
             self.tell(envelope, Outcome(Answer.AMBIGUOUS, None, "the transport failed"))
 
-    def _hand_out(self, claim: Claim | None, message: Envelope) -> Envelope:
-        self._out[id(message)] = claim, message
+    def _hand_out(self, owed: Claim | Aside, message: Envelope) -> Envelope:
+        self._out[id(message)] = owed, message
         self._dispatcher.gave(self.lane)
         if len(self.stock) < self._window // 2:
             self._dispatcher.ask()

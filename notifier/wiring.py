@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import getaddresses
 from functools import partial
@@ -111,8 +112,21 @@ def page_site(config: Config) -> pages.Site:
     )
 
 
+def mail_sites(config: Config, seminar: Seminar, keyring: Keyring) -> dict[str, messages.Site]:
+    """Whose mail it is on each lane, by the ledger's name for it; a second mail server may want a sender of its own."""
+    first = mail_site(config, seminar, keyring)
+    if not config.fallback.sender:
+        return {"": first, "fallback": first}
+    # Such a server takes the sender alone in the envelope, too. Answers go where they always go.
+    sender = _mailbox(config.fallback.sender)
+    return {
+        "": first,
+        "fallback": replace(first, sender=sender, return_path="", reply_to=first.reply_to or first.sender),
+    }
+
+
 def mail_site(config: Config, seminar: Seminar, keyring: Keyring) -> messages.Site:
-    """Whose mail it is, with links signed by the newest of these keys."""
+    """Whose mail it is on the first lane, with links signed by the newest of these keys."""
     from notifier.messages import Site
 
     mail = config.mail
@@ -256,9 +270,11 @@ def ways(config: Config) -> dict[str, Way]:
     if config.mail.transport != "smtp":
         return {}
     relays = {"smtp": config.smtp, **({"fallback": config.fallback} if config.fallback.host else {})}
-    sender, return_path = sender_address(config), config.bounces.address
+    senders = {name: (sender_address(config), config.bounces.address) for name in relays}
+    if config.fallback.sender:
+        senders["fallback"] = (_mailbox(config.fallback.sender).address, "")
     return {
-        name: Way(name, relay.host, relay.port, relay.tls, relay.username, sender, return_path)
+        name: Way(name, relay.host, relay.port, relay.tls, relay.username, *senders[name])
         for name, relay in relays.items()
     }
 

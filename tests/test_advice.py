@@ -66,6 +66,14 @@ def test_a_broken_rule_is_told_with_what_to_do(changes: dict[str, str | int], to
     assert told in broken(replace(QQ, **changes))[0]  # type: ignore[arg-type]
 
 
+def test_the_second_server_is_advised_to_have_a_sender_of_its_own() -> None:
+    second = replace(QQ, section="fallback", sender="seminar@example.org", return_path="bounce@example.org")
+    sender, envelope = broken(second)
+    assert "set [fallback] sender to 12345@qq.com" in sender
+    assert "set [fallback] sender: to such a one mail comes back without a mark" in envelope
+    assert broken(replace(second, sender="12345@qq.com", return_path="")) == []
+
+
 def test_a_login_of_amazon_is_no_address() -> None:
     ses = replace(OWN, host="email-smtp.eu-west-1.amazonaws.com", username="AKIAEXAMPLE")
     assert broken(ses) == []

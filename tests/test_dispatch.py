@@ -300,7 +300,8 @@ async def test_a_session_that_begins_to_change_stops_its_mails_at_the_last_momen
 
 async def test_a_message_to_the_organisers_leaves_also_while_on_hold(room: Room) -> None:
     room.dispatcher.hold = "the clock is in doubt"
-    room.dispatcher.send_aside(Message("seminar@example.org", "organiser@example.org", "<1@example.org>", b"\r\n"))
+    told = Message("seminar@example.org", "organiser@example.org", "<1@example.org>", b"\r\n")
+    room.dispatcher.send_aside({"": told})
     async with asyncio.timeout(10):
         while not room.post.taken:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
@@ -395,9 +396,8 @@ async def test_what_is_sent_is_signed_in_another_thread_before_its_intent(room: 
     await room.work(ada="sent", bob="sent", carol="sent")
     assert {envelope.body for envelope in room.post.envelopes} == {b"signed: hello\r\n"}
     assert threads == {"sign"}
-    room.dispatcher.send_aside(
-        Message("seminar@example.org", "organiser@example.org", "<aside@example.org>", b"trouble")
-    )
+    told = Message("seminar@example.org", "organiser@example.org", "<aside@example.org>", b"trouble")
+    room.dispatcher.send_aside({"": told})
     async with asyncio.timeout(10):
         while len(room.post.envelopes) < 4:  # noqa: ASYNC110 - the dispatcher tells nobody
             await asyncio.sleep(0.02)
@@ -540,7 +540,7 @@ async def test_what_the_organisers_are_to_know_waits_for_a_mail_server(room: Roo
     for one in (ADA, BOB, CAROL):
         room.post.answers[one.address] = 9 * [CLOSING]
     await room.until(lambda: room.post.asked > 0)
-    room.dispatcher.send_aside(told)
+    room.dispatcher.send_aside({"": told})
     await asyncio.sleep(0.05)
     assert room.post.taken == []
     room.post.answers.clear()
