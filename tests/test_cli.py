@@ -288,6 +288,18 @@ def test_feed_is_the_calendar_and_the_same_each_time(house: Run) -> None:
     assert event["UID"] == "2021-11-27@127.0.0.1"
 
 
+def test_publish_tells_of_the_form_that_plain_files_cannot_answer_and_how_to_leave_it_out(house: Run) -> None:
+    offering = house("publish", "site")
+    assert "warning: the pages have a form for mail, which plain files cannot answer; " in offering.stderr
+    assert "<form method" in Path("site/en/subscribe/index.html").read_text(encoding="utf-8")
+    with Path("config.toml").open("a", encoding="utf-8") as config:
+        config.write("\n[subscriptions]\nopen = false\n")
+    closed = house("publish", "site")
+    assert (closed.exit_code, closed.stderr) == (0, "")
+    pages = [page.read_text(encoding="utf-8") for page in Path("site").rglob("*.html")]
+    assert [page for page in pages if 'method="post"' in page] == []
+
+
 def test_plan_says_what_goes_out_and_why_not(house: Run) -> None:
     house("subscribers", "add", "ada@example.org", "--lang", "zh")
     result = house("plan", "--at", "2021-11-26T09:00+08:00", "--json")

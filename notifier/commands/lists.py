@@ -185,14 +185,17 @@ def feed(ctx: click.Context, output: Path | None) -> None:
 def publish(ctx: click.Context, directory: Path, as_json: bool) -> None:
     """Put pages, feeds and calendars into a folder, as plain files for any web host.
 
-    They are the bytes that the server gives. Only what has changed is written; what is no longer published is removed
-    again; files of others stay.
+    They are the bytes that the server gives, so that what only a server can answer is told of as a warning. Only what
+    has changed is written; what is no longer published is removed again; files of others stay.
     """
     from notifier import inquiries, mirror
     from notifier.pages.copies import copies
 
     config = config_of(ctx)
     files, problems = copies(inquiries.snapshot(config, published(config).seminar, current_time()))
+    if config.subscriptions.open:
+        told = "the pages have a form for mail, which plain files cannot answer"
+        warn([Problem(told, "where the daemon is out of reach of readers, set [subscriptions] open = false")])
     warn(problems)
     done = mirror.update(directory, files)
     for path in done.kept:

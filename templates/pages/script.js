@@ -68,8 +68,8 @@ all("[data-player]", (link) =>
   }, { once: true }),
 );
 
-all("[data-filter]", (field) =>
-  field.addEventListener("input", () => {
+all("[data-filter]", (field) => {
+  const narrow = () => {
     const words = field.value.normalize("NFKC").toLowerCase().split(/\s+/);
     all("[data-group]", (group) => {
       const entries = [...group.querySelectorAll("li")];
@@ -79,7 +79,17 @@ all("[data-filter]", (field) =>
       });
       group.hidden = entries.every((entry) => entry.hidden);
     });
-  }),
-);
+  };
+  field.addEventListener("input", narrow);
+  // A host of plain files gives the same page whatever is asked of it; where the server answered, nothing is left to do.
+  const asked = new URLSearchParams(location.search);
+  const [words, wanted, { action, year }] = [asked.get("q"), asked.get("year"), field.form];
+  if (wanted && wanted !== year.value && [...year.options].some(({ value }) => value === wanted)) {
+    location.replace(`${action}/${wanted}/?${new URLSearchParams({ q: words ?? "" })}`);
+  } else if (words && !field.value) {
+    field.value = words;
+    narrow();
+  }
+});
 
 all("[data-zone]", (field) => (field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone));

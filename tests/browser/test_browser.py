@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.server
 import json
 import re
@@ -275,6 +276,37 @@ def test_the_history_narrows_as_one_types(context, stage):
     expect(page.locator(".sessions li:visible")).to_have_count(1)
     page.get_by_role("searchbox").fill("")
     assert page.locator(".sessions li:visible").count() > 40
+
+
+def test_a_host_of_plain_files_is_searched_by_the_script(browser, stage, tmp_path):
+    stage.run("publish", str(tmp_path))
+    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    host = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=tmp_path))
+    threading.Thread(target=host.serve_forever, daemon=True).start()
+    whole = f"http://127.0.0.1:{host.server_port}/en/history"
+    shown = {}
+    for has_scripts in (True, False):
+        context = browser.new_context(java_script_enabled=has_scripts)
+        page = context.new_page()
+        page.goto(whole)
+        page.get_by_role("searchbox").fill("（17）")
+        page.get_by_role("button", name="Search").click()
+        page.wait_for_url(re.compile(r"/\?q=%EF%BC%8817%EF%BC%89&year=$"))
+        shown[has_scripts] = page.locator(".sessions li:visible").count()
+        context.close()
+    assert (shown[True], shown[False] > 40) == (1, True)
+    page = browser.new_page()
+    page.goto(whole)
+    years = page.locator("#year option").evaluate_all("all => all.map((one) => one.value)")
+    page.goto(f"{whole}?year={years[-1]}&q=")
+    page.wait_for_url(f"{whole}/{years[-1]}/?q=")
+    expect(page.locator("#year")).to_have_value(years[-1])
+    page.goto(f"{whole}?year=1789&q=")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("/?year=1789&q=")
+    page.close()
+    host.shutdown()
+    host.server_close()
 
 
 def test_a_printed_page_leaves_out_what_paper_cannot_do(context, stage):
