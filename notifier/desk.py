@@ -50,6 +50,8 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
         case "release":
             await store.note({"hold": ""})
             return {"hold": ""}
+        case "decide":
+            return {"decided": await store.decide(now, resend=request["as"] == "resend")}
         case "approve":
             await store.note({APPROVAL + name: now.isoformat() for name in request["notices"]})
             return {}

@@ -273,7 +273,7 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
         past = [
             Explanation(
                 d.updated_at if d.state == DeliveryState.SENT else d.notice.due,
-                d.notice.told_session, d.notice.rule, d.state, _heard_of(d),
+                d.notice.told_session, d.notice.rule, d.state, _heard_of(d, now),
             )
             for d in await store.deliveries(one.id)
         ]  # fmt: skip
@@ -286,9 +286,13 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
     return Explained(one.address, f"{one.state}{since}", (*past, *to_come))
 
 
-def _heard_of(delivery: Delivery) -> str:
+_DECIDE = "notifier release --ambiguous resend, or sent"
+
+
+def _heard_of(delivery: Delivery, now: datetime) -> str:
     came_back = f"came back ({delivery.came_back}): {delivery.said}" if delivery.came_back else ""
-    return "; ".join(filter(None, (delivery.reply, came_back)))
+    is_open = delivery.is_undecided and delivery.notice.deadline > now
+    return "; ".join(filter(None, (delivery.reply, came_back, _DECIDE if is_open else "")))
 
 
 def _foretold(decision: Decision, one: Subscriber, seminar: Seminar, now: datetime) -> Explanation:
@@ -362,9 +366,8 @@ async def status(config: Config, now: datetime) -> dict[str, Any]:
             f"{doubted} addresses more are said to be dead than can be believed of one day: is a mail server at fault?"
             " Those that were blocked come back with subscribers restore"
         )
-    held = told["deliveries"].get("ambiguous", 0) if config.mail.on_ambiguous == "hold" else 0
-    if held:
-        trouble["ambiguous"] = f"{held} deliveries may or may not have arrived"
+    if undecided := told.get("undecided", 0):
+        trouble["ambiguous"] = f"{undecided} deliveries may or may not have arrived, and are not sent again; {_DECIDE}"
     return {
         "running": alive is not None,
         **({"pid": alive["pid"], "since": alive["since"]} if alive else {}),
@@ -407,6 +410,7 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
         "blocked": [{"address": one.address, "because": one.reason} for one in summary.blocked],
         "deliveries": dict(summary.deliveries),
         "overdue": summary.overdue,
+        "undecided": summary.undecided,
         "errors": [
             _said(d.notice) | {"address": d.address, "state": str(d.state), "said": d.reply} for d in summary.errors
         ],

@@ -155,6 +155,40 @@ async def test_an_ambiguous_delivery_is_resent_so_often_and_no_more(store: Store
     assert (await states(store))["ada"] == ["ambiguous"]
 
 
+@pytest.mark.parametrize("resend", [True, False])
+async def test_a_person_settles_what_may_have_arrived_and_nothing_else(tmp_path: Path, resend: bool) -> None:
+    store = await SqliteStore.open(tmp_path / "held.db", resend=False)
+    await store.subscribe([ADA, BOB, CAROL], LONG_AGO)
+    await store.settle([opening()], session(), NOW)
+    ada, bob = await store.claim(2, NOW)
+    await store.intend([ada, bob], NOW)
+    await store.record([Result(ada, DeliveryState.AMBIGUOUS, reply="it hung up"), Result(bob, DeliveryState.SENT)], NOW)
+    assert (await store.summary(NOW)).undecided == 1
+    assert await store.decide(NOW + HOURS, resend=resend) == 1
+    assert (await store.summary(NOW)).undecided == await store.decide(NOW + HOURS, resend=resend) == 0
+    claimed = {claim.subscriber.address for claim in await store.claim(9, NOW + HOURS)}
+    assert claimed == ({ADA.address, CAROL.address} if resend else {CAROL.address})
+    if not resend:
+        (delivery,) = await store.deliveries(1)
+        assert (delivery.state, delivery.reply) == ("sent", "counted as sent by a person; it hung up")
+        assert delivery.updated_at == NOW
+    await store.close()
+
+
+async def test_what_is_too_late_to_be_sent_can_only_be_counted_as_sent(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "held.db", resend=False)
+    await store.subscribe([ADA], LONG_AGO)
+    await store.settle([opening()], session(), NOW)
+    (ada,) = await store.claim(1, NOW)
+    await store.intend([ada], NOW)
+    await store.record([Result(ada, DeliveryState.AMBIGUOUS)], NOW)
+    late = NOW + 9 * HOURS
+    assert (await store.summary(late)).undecided == 0
+    assert await store.decide(late, resend=True) == 0
+    assert await store.decide(late, resend=False) == 1
+    await store.close()
+
+
 async def test_after_a_crash_claims_go_back_and_mails_in_flight_are_ambiguous(tmp_path: Path) -> None:
     path = tmp_path / "crashed.db"
     store = await SqliteStore.open(path)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -141,15 +141,34 @@ def hold(ctx: click.Context, reason: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--ambiguous",
+    "decision",
+    type=click.Choice(["resend", "sent"]),
+    help="Instead: send once more, or count as sent, what may have arrived and is not sent again by itself.",
+)
 @json_option
 @click.pass_context
-def release(ctx: click.Context, as_json: bool) -> None:
-    """Resume sending after `hold`."""
+def release(ctx: click.Context, decision: str | None, as_json: bool) -> None:
+    """Resume sending after `hold`, or settle what may have arrived; without any such, exit 1."""
+    if decision is not None:
+        _decide(config_of(ctx), decision, as_json)
     answer = asyncio.run(ask(config_of(ctx), {"do": "release"}))
     if as_json:
         print_json(answer)
     else:
         click.echo("what is due is sent again")
+
+
+def _decide(config: Config, decision: str, as_json: bool) -> NoReturn:
+    answer = asyncio.run(ask(config, {"do": "decide", "as": decision}))
+    done = "sent once more" if decision == "resend" else "counted as sent"
+    if as_json:
+        print_json(answer)
+    else:
+        count = answer["decided"]
+        click.echo(f"{done}: {count} that may have arrived" if count else "nothing waits for this decision")
+    sys.exit(DONE if answer["decided"] else NOT_SO)
 
 
 @click.command()

@@ -91,7 +91,10 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A row of the ledger, for people to read; `came_back` and `said` tell what was heard of it after it was sent."""
+    """A row of the ledger, for people to read; `came_back` and `said` tell what was heard of it after it was sent.
+
+    One that may have arrived `is_undecided` where it is sent again only when a person says so.
+    """
 
     notice: Notice
     subscriber_id: int
@@ -103,6 +106,7 @@ class Delivery:
     reply: str = ""
     came_back: Meaning | None = None
     said: str = ""
+    is_undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class Summary:
     """The ledger in numbers: deliveries and subscribers by state, people still owed, and what came back.
 
     `errors` and `blocked` are the last few of their kind. `doubted` are those said to be dead and mailed all the same,
-    because so many at once were said to be.
+    because so many at once were said to be. Of `undecided` deliveries a person may still say whether to resend them.
     """
 
     deliveries: Mapping[str, int] = field(default_factory=dict)
@@ -129,6 +133,7 @@ class Summary:
     blocked: Sequence[Subscriber] = ()
     returned: Mapping[str, int] = field(default_factory=dict)
     doubted: int = 0
+    undecided: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +256,13 @@ class Store(Protocol):
         """Ends what could not be sent before its deadline, and what is owed to people who left; tells how many.
 
         Forgets who did not confirm within `CONFIRM_WITHIN`.
+        """
+        ...
+
+    async def decide(self, now: datetime, *, resend: bool) -> int:
+        """Settles what may have arrived and waits for a person, and tells how many: sent once more, or counted as sent.
+
+        What is too late to be sent can only be counted.
         """
         ...
 

@@ -153,6 +153,8 @@ RESENDS = 3  # of a mail whose fate is unknown: each may be a copy too many, and
 # An ambiguous row without a time waits for nothing: it was resent often enough, or the operator chose to hold it.
 _UNSENT = f"{_OPEN_STATES} AND (state <> 'ambiguous' OR not_before IS NOT NULL)"
 
+_UNDECIDED = f"{_OPEN_STATES} AND state = 'ambiguous' AND not_before IS NULL"
+
 # A whole list is one statement: Python's sqlite3 lets go of the interpreter for every row that it steps to, and under
 # load it takes longer to get it back than the row takes.
 _OF_LIST = """
@@ -393,6 +395,17 @@ class SqliteStore:
             return Ended(left, late)
 
         return await self._write(work)
+
+    async def decide(self, now: datetime, *, resend: bool) -> int:
+        change = (
+            "not_before = :now, updated = :now WHERE notice_id IN (SELECT id FROM notice WHERE deadline > :now) AND"
+            if resend
+            # It keeps its time: then it was most likely sent.
+            else "state = 'sent', reply = trim('counted as sent by a person; ' || reply, '; ') WHERE"
+        )
+        return await self._write(
+            lambda db: db.execute(f"UPDATE delivery SET {change} {_UNDECIDED}", {"now": _ms(now)}).rowcount
+        )
 
     async def subscribe(
         self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "", brings_back: bool = True
@@ -1033,6 +1046,7 @@ def _deliveries(db: sqlite3.Connection, clause: str, *values: object) -> list[De
             _notice(row), row["subscriber_id"], row["address"], DeliveryState(row["state"]), row["attempts"],
             _instant(row["at"]), _instant(row["updated"]), row["reply"],
             Meaning(row["meaning"]) if row["meaning"] else None, row["said"] or "",
+            row["state"] == DeliveryState.AMBIGUOUS and row["not_before"] is None,
         )
         for row in rows
     ]  # fmt: skip
@@ -1073,7 +1087,11 @@ def _summary(db: sqlite3.Connection, now: int) -> Summary:
         " WHERE r.meaning = 'hard' AND s.state = 'confirmed' AND r.at >= s.changed"
     ).fetchone()[0]
     came_back = {row[0]: row[1] for row in returned}
-    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked, came_back, doubted)
+    undecided = db.execute(
+        f"SELECT count(*) FROM delivery WHERE {_UNDECIDED} AND notice_id IN (SELECT id FROM notice WHERE deadline > ?)",
+        (now,),
+    ).fetchone()[0]
+    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked, came_back, doubted, undecided)
 
 
 _LATEST = """(
