@@ -21,7 +21,9 @@ from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled,
 from notifier.returns import Meaning
 from notifier.revisions import Identity
 from notifier.stores import Claim, Consent, DeliveryState, Result, Returned, Review, Store
-from notifier.stores.sqlite import _SCHEMAS, RESENDS, SqliteStore
+from notifier.stores.sqlite import SqliteStore
+from notifier.stores.sqlite.deliveries import RESENDS
+from notifier.stores.sqlite.schema import SCHEMAS
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, searchable
 
 NOW = START - DAYS
@@ -508,7 +510,7 @@ async def test_many_who_ask_at_once_are_claimed_one_after_the_other(store: Store
 async def test_a_store_of_the_first_version_is_taken_over_whole(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     with sqlite3.connect(path) as db:
-        db.executescript(f"{_SCHEMAS[0]} PRAGMA user_version = 1;")
+        db.executescript(f"{SCHEMAS[0]} PRAGMA user_version = 1;")
         db.execute(
             "INSERT INTO subscriber"
             " VALUES (7, 'ada@example.org', 'Ada@example.org', 'Ada', 'zh', '', 'confirmed', 0, 0)"
@@ -614,7 +616,7 @@ async def test_a_complaint_ends_mail_and_an_unsubscribed_stays_unsubscribed(stor
 async def test_a_server_that_calls_everyone_dead_is_not_believed_of_more_than_a_few(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notifier.stores.sqlite._FEW_DEAD", 2)
+    monkeypatch.setattr("notifier.stores.sqlite.returns._FEW_DEAD", 2)
     await all_sent(store, "reminder-1d", "reminder-1h")
     ids = [one.id for one in await store.subscribers()]
     blocked = [(await told(store, Meaning.HARD, subscriber_id=who))[1] for who in ids]
@@ -628,7 +630,7 @@ async def test_a_server_that_calls_everyone_dead_is_not_believed_of_more_than_a_
 
 
 async def test_a_tenth_of_a_long_list_may_be_dead(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notifier.stores.sqlite._FEW_DEAD", 0)
+    monkeypatch.setattr("notifier.stores.sqlite.returns._FEW_DEAD", 0)
     await store.subscribe([replace(BOB, address=f"reader{n}@example.org") for n in range(27)], LONG_AGO)
     await all_sent(store)
     ids = [one.id for one in await store.subscribers()]

@@ -1,0 +1,84 @@
+"""Notices opened or otherwise settled, and whom each of them is for."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from notifier.notices import Decision, Notice, Recipients, Verdict
+from notifier.stores.sqlite.rows import ms, snapshot
+from notifier.stores.sqlite.schema import UNSENT
+from notifier.subscribers import searchable
+from notifier.talks import Session
+
+_RECIPIENTS = """
+    SELECT s.id FROM subscriber s WHERE s.state = 'confirmed' AND (
+        (
+            coalesce(s.paused_until <= :at, TRUE)
+            AND (s.words = '[]' OR EXISTS (SELECT 1 FROM json_each(s.words) WHERE instr(:about, value)))
+            AND (
+                (:everyone AND NOT instr(s.declined, '"announcement"'))
+                OR (NOT instr(s.declined, '"reminder"') AND (
+                    (:by_default AND NOT EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id))
+                    OR EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id
+                               AND seconds IN (SELECT value FROM json_each(:leads)))))
+            )
+        )
+        OR (:told AND s.id IN (
+            SELECT d.subscriber_id FROM delivery d JOIN notice n ON n.id = d.notice_id
+            WHERE n.session_id IN (:session_id, '@' || :session_id)
+            AND d.state IN ('queued', 'claimed', 'in-flight', 'sent', 'deferred', 'ambiguous')))
+    )
+"""
+
+
+def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int) -> int:
+    notice = decision.notice
+    made = db.execute(
+        "INSERT OR IGNORE INTO notice (session_id, kind, rule, generation, due, deadline, lead, verdict, reason, at,"
+        " snapshot, before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *notice.key[:1], notice.kind, notice.rule, notice.generation, ms(notice.due), ms(notice.deadline),
+            int(notice.lead.total_seconds()) if notice.lead is not None else None,
+            decision.verdict, decision.reason, at, snapshot(session),
+            snapshot(decision.before) if decision.before else None,
+        ),
+    )  # fmt: skip
+    if made.rowcount == 0 or decision.verdict is not Verdict.OPEN:
+        return 0
+    notice_id = made.lastrowid
+    values = {**_recipients(notice, session, at), "notice_id": notice_id}
+    reached = db.execute(
+        "INSERT INTO delivery (notice_id, subscriber_id, state, not_before, updated)"
+        f" SELECT :notice_id, id, 'queued', :at, :at FROM ({_RECIPIENTS})",
+        values,
+    ).rowcount
+    db.execute("UPDATE notice SET reached = ? WHERE id = ?", (reached, notice_id))
+    if notice.recipients.told:
+        db.execute(
+            "UPDATE delivery SET state = 'cancelled', reply = 'told by the change mail instead', updated = :at"
+            f" WHERE ({UNSENT}) AND notice_id <> :notice_id"
+            " AND notice_id IN (SELECT id FROM notice WHERE session_id = :session_id)",
+            values,
+        )
+    return reached
+
+
+def counts(db: sqlite3.Connection, notices: Iterable[Notice], sessions: Mapping[str, Session]) -> list[int]:
+    whom = [_recipients(notice, sessions[notice.session_id], ms(notice.due)) for notice in notices]
+    return [db.execute(f"SELECT count(*) FROM ({_RECIPIENTS})", one).fetchone()[0] for one in whom]
+
+
+def _recipients(notice: Notice, session: Session, at: int) -> dict[str, Any]:
+    whom: Recipients = notice.recipients
+    return {
+        "at": at,
+        "about": searchable(session),
+        "everyone": whom.everyone,
+        "by_default": whom.by_default,
+        "leads": json.dumps(sorted(int(lead.total_seconds()) for lead in whom.leads)),
+        "told": whom.told,
+        "session_id": notice.session_id,
+    }

@@ -1,0 +1,77 @@
+"""What the ledger knows of the past by name: the first start, rules, small facts, and all of it as `Facts`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from notifier.notices import BESIDE, Facts, Key, Kind, Settled, Verdict
+from notifier.stores import APPROVAL
+from notifier.stores.sqlite.rows import instant, session_in
+
+_NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is old enough to be due
+
+_WELCOMED = """
+    SELECT session_id, snapshot, min(id) FROM notice
+    WHERE session_id BETWEEN '@' AND 'A' AND session_id <> '@' AND rule = 'welcome' GROUP BY session_id
+"""
+
+
+def note_start(db: sqlite3.Connection, rules: Iterable[str], at: int) -> None:
+    """Notes the first start, and of each rule when it was first seen."""
+    db.execute("INSERT OR IGNORE INTO fact VALUES ('baseline', ?)", (str(at),))
+    db.executemany("INSERT OR IGNORE INTO rule VALUES (?, ?)", [(name, at) for name in rules])
+
+
+def small_facts(db: sqlite3.Connection) -> dict[str, str]:
+    """Every small fact by its name."""
+    return dict(db.execute("SELECT * FROM fact").fetchall())
+
+
+def note(db: sqlite3.Connection, facts: Mapping[str, str]) -> None:
+    db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", list(facts.items()))
+
+
+def facts(db: sqlite3.Connection) -> Facts:
+    settled: dict[str, list[Settled]] = {}
+    told: dict[str, str] = {}
+    for row in db.execute("SELECT * FROM notice WHERE session_id NOT BETWEEN '@' AND 'A' ORDER BY id"):
+        fact = Settled(
+            Kind(row["kind"]),
+            row["rule"],
+            row["generation"],
+            Verdict(row["verdict"]),
+            instant(row["at"]),
+            row["reached"],
+            row["reason"],
+        )
+        settled.setdefault(row["session_id"], []).append(fact)
+        if fact.verdict is Verdict.OPEN:
+            told[row["session_id"]] = row["snapshot"]
+    reached = {session_id for session_id, facts in settled.items() if any(fact.reached for fact in facts)}
+    # Where no notice reached anybody yet, those who were welcomed know the session as the first of them was told.
+    for row in db.execute(_WELCOMED):
+        if (session_id := row["session_id"].removeprefix(BESIDE)) not in reached:
+            told[session_id] = row["snapshot"]
+            reached.add(session_id)
+    return Facts(
+        baseline=instant(int(_fact(db, "baseline", _NEVER))),
+        rules={row["name"]: instant(row["first_seen"]) for row in db.execute("SELECT * FROM rule")},
+        settled={session_id: tuple(facts) for session_id, facts in settled.items()},
+        told={session_id: session_in(text) for session_id, text in told.items() if session_id in reached},
+        leads=frozenset(timedelta(seconds=row[0]) for row in db.execute("SELECT DISTINCT seconds FROM lead")),
+        approved=dict(_approvals(db)),
+    )
+
+
+def _approvals(db: sqlite3.Connection) -> Iterator[tuple[Key, datetime]]:
+    rows = db.execute("SELECT name, value FROM fact WHERE name BETWEEN ? AND ?", (APPROVAL, APPROVAL + "~"))
+    for row in rows:
+        session_id, rule, generation = row["name"].removeprefix(APPROVAL).rsplit("/", 2)
+        yield (session_id, rule, int(generation)), datetime.fromisoformat(row["value"])
+
+
+def _fact(db: sqlite3.Connection, name: str, default: str) -> str:
+    row = db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+    return default if row is None else str(row["value"])
