@@ -31,6 +31,7 @@ class Breaker:
         self._setbacks = 0
         self._soft = 0
         self._has_worked = False
+        self._was_rate = False  # what the last setback spoke of
         self._rest_until: datetime | None = None
 
     @property
@@ -65,9 +66,10 @@ class Breaker:
         rest = self._rests[min(self._setbacks, len(self._rests) - 1)]
         if self.is_stopped:
             rest = max(rest, UNTIL_RELOAD)
-        elif self._setbacks and outcome.fault is Fault.RATE and outcome.pause is not None:
+        elif self._setbacks and self._was_rate and outcome.fault is Fault.RATE and outcome.pause is not None:
             rest = max(rest, outcome.pause)
         self._setbacks += 1
+        self._was_rate = outcome.fault is Fault.RATE
         self._rest_until = now + rest
         return rest
 

@@ -54,6 +54,15 @@ def test_who_was_too_fast_twice_in_a_row_rests_as_long_as_the_provider_wants() -
     assert rests(Breaker(), TOO_FAST, 3) == [SECOND, timedelta(minutes=15), timedelta(minutes=15)]
 
 
+def test_a_single_complaint_amid_other_trouble_is_an_accident() -> None:
+    breaker = Breaker()
+    now, found = NOON, []
+    for outcome in (CLOSING, TOO_FAST, CLOSING, TOO_FAST, TOO_FAST):
+        now = breaker.opens_at(now)
+        found.append(breaker.heed(outcome, now))
+    assert found == [SECOND, 15 * SECOND, 30 * SECOND, 60 * SECOND, timedelta(minutes=15)]
+
+
 def test_refused_settings_wait_for_a_person_but_not_for_ever() -> None:
     breaker = Breaker()
     assert rests(breaker, LOGIN_REFUSED, 3) == [SECOND, UNTIL_RELOAD, UNTIL_RELOAD]
