@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts.blocks import cut, looks_like_title
+from notifier.talklists.parts.cells import zone_of
 from notifier.talklists.parts.dates import zone_in
 from notifier.talklists.parts.ending import torn_html, torn_text
 from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields
@@ -76,6 +76,7 @@ class _Page:
         self._is_html = is_html(text)
         self._warnings: list[Problem] = []
         self._unzoned: list[Field] = []  # the first time of a page that names no zone
+        self._foreign: list[tuple[Field, str]] = []  # the first time of a page in another zone than ours, and which
 
     def read(self) -> Reading:
         fields = self._fields()
@@ -89,6 +90,9 @@ class _Page:
             raise TalkListError([*self._warnings, _nothing_found()])
         for first in self._unzoned:
             self._warn(first.number, f"the page names no time zone; its times were read as {zone}")
+        for first, foreign in self._foreign:
+            told = f"times are written in {foreign} here; they were turned into those of {zone}"
+            self._warn(first.number, told, "give --timezone with the seminar's own zone to keep them as they are")
         seminar = self._seminar(head, zone, sessions)
         return Reading(seminar, tuple(sorted(self._warnings, key=lambda warning: warning.line or 0)))
 
@@ -117,6 +121,8 @@ class _Page:
             self._unzoned = times[:1]
         if said and said <= {_BEIJING, "+08:00"}:
             return (ours, ours) if _agree(ours, _BEIJING) else (_BEIJING, _BEIJING)
+        zones = ((entry, zone_in(f"{entry.words} {entry.text[:300]}") or for_all) for entry in times)
+        self._foreign = [(entry, zone) for entry, zone in zones if zone and not any(_agreements(ours, zone))][:1]
         return ours, for_all or ours
 
     def _seminar(self, head: list[Field], zone: str, sessions: list[Session]) -> Seminar:
@@ -257,8 +263,11 @@ def _names(text: str) -> list[str]:
 
 
 def _agree(zone: str, other: str) -> bool:
-    """Whether two zones are the same distance from Greenwich in winter and in summer."""
+    """Whether two zones are as far from Greenwich in winter and in summer."""
+    return all(_agreements(zone, other))
+
+
+def _agreements(zone: str, other: str) -> list[bool]:
+    """Whether two zones, or offsets like `-05:00`, are as far from Greenwich in winter, and whether in summer."""
     days = [datetime(2021, month, 1, tzinfo=UTC) for month in (1, 7)]
-    return all(
-        day.astimezone(ZoneInfo(zone)).utcoffset() == day.astimezone(ZoneInfo(other)).utcoffset() for day in days
-    )
+    return [day.astimezone(zone_of(zone)).utcoffset() == day.astimezone(zone_of(other)).utcoffset() for day in days]

@@ -26,7 +26,7 @@ from notifier.talklists import Context, Reading
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.labels import find_label
-from notifier.talklists.parts.people import has_name_shape, people
+from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talks import Seminar, clean_line, clean_text
 
 _DELIMITERS = ",;\t，；"
@@ -280,7 +280,7 @@ def _read_items(text: str, table: _Table) -> None:
         opens = _BEGINS_WITH_DAY.match(words) or (level and re.search(_DAY, words))
         if opens or (day and 0 < level <= day.level):
             _close(day, table)
-            day = _opened(line, level, words) if opens else None
+            day = _opened(line, level, words, table) if opens else None
         elif day:
             _take(day, line, words, gap, table)
         elif words != table.name:
@@ -302,11 +302,14 @@ def _lines(tokens: Sequence[Token]) -> Iterator[tuple[int, int, str, str]]:
                 yield _line(token) + offset, level, words.strip(), "\n" if offset else "\n\n"
 
 
-def _opened(line: int, level: int, words: str) -> _Day:
+def _opened(line: int, level: int, words: str, table: _Table) -> _Day:
     when, rest = _parted(words)
     day = _Day(line, level or 7, {"time": when})
     if rest:
-        day.talks.append((line, _who_and_what(rest)))
+        talk = _who_and_what(rest)
+        day.talks.append((line, talk))
+        if "speakers" not in talk and _PARTING.search(cells.without_links(rest)):
+            table.warn("no speaker was told apart here: all of it is the title", "write it as Name: Title", line)
     return day
 
 
@@ -360,14 +363,20 @@ def _take_unlabelled(day: _Day, line: int, words: str, table: _Table) -> None:
         table.warn("this is neither a talk nor a field of one: not read", "write Speaker: … and Title: …", line)
 
 
+_QUOTES = '"“”«»„「」『』《》'
+_PARTING = re.compile(r"[\w)）]\s*(?:[:：,，;；|]|\s[-–—])\s*\w")  # what could stand between a speaker and a title
 _FORMS = (
+    re.compile(rf"(?P<who>[^{_QUOTES}]{{2,150}}?)\s*[,，:：|–—-]*\s*[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\W*"),
+    re.compile(
+        rf"[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\s*(?:[,，:：|–—-]+|by\b|\s)\s*(?P<who>[^{_QUOTES}]{{2,150}})"
+    ),
     re.compile(r"(?P<who>[^:：]{2,150}?)(?:\s*[:：]\s*(?!//)|\s+[-–—|]+\s+)(?P<what>\S.*)"),
     re.compile(r"(?P<what>\S.*?)\s+[-–—|]+\s+(?P<who>.{2,150})"),
 )
 
 
 def _who_and_what(words: str) -> dict[str, str]:
-    """Speaker and title of `Ada Lovelace (Oxford): On …`; all is title where none of it is a person."""
+    """Speaker and title of `Ada Lovelace (Oxford): On …` or `…, "On …"`; all is title where none of it is a person."""
     for form in _FORMS:
         found = form.fullmatch(words)
         if found and _are_people(found["who"]):
@@ -378,7 +387,7 @@ def _who_and_what(words: str) -> dict[str, str]:
 def _are_people(text: str) -> bool:
     found, left = people(cells.without_links(text))
     return (
-        bool(found) and not left and all(has_name_shape(re.sub(r"\(.*?\)|（.*?）", "", p.name).strip()) for p in found)
+        bool(found) and not left and all(is_proper_name(re.sub(r"\(.*?\)|（.*?）", "", p.name).strip()) for p in found)
     )
 
 

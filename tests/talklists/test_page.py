@@ -1011,6 +1011,69 @@ def test_a_page_without_a_zone_is_in_the_one_given_and_tells() -> None:
     assert warnings_of(reading) == [(2, "the page names no time zone; its times were read as Europe/Berlin")]
 
 
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [
+        ("2021-11-27 23:00-01:00", "28 01:00"),
+        ("2021-11-27 22:00-24:00", "28 00:00"),
+        ("2021年11月27日 晚上11:00-1:00", "28 01:00"),
+        ("2021-11-27 11:00 PM - 1:00 AM", "28 01:00"),
+        ("2021-11-27 23:00 - 2021-11-28 01:00", "28 01:00"),
+        ("Nov 27, 2021, 23:00 – Nov 28, 2021, 01:30", "28 01:30"),
+        ("2021-11-27 20:00 - 2021-11-28 09:30", "28 09:30"),  # that long because it says so
+        ("2021-11-27 23:00-23:30, 2021-11-28 23:00-23:30", None),
+        ("2021-11-27 9:30-11 am, 2021-11-28", None),
+        ("2021-11-27 23:00 - 2021-11-29 01:00", None),
+        ("2021-11-27 20:00-9:30", None),
+        ("2021-11-27 下午3:00-1:00", None),
+        ("2021-11-27 9:30-24:30", None),
+    ],
+)
+def test_a_session_may_end_soon_after_midnight_or_where_it_says_on_the_next_day(said: str, end: str | None) -> None:
+    sessions = read(page_of(f"Time: {said}", "Time: 2021-11-13 9:30-11:30")).seminar.sessions[1:]
+    days = [f"{session.end:%d %H:%M}" for session in sessions if session.end.date() != session.start.date()]
+    assert days == ([] if end is None else [end])
+
+
+@pytest.mark.parametrize(
+    ("said", "start"),
+    [
+        ("10:00-11:00 EST", "27 23:00"),
+        ("10:00-11:00 ET", "27 23:00"),
+        ("10:00-11:00am ET", "27 23:00"),
+        ("10:00-11:00 Eastern Time", "27 23:00"),
+        ("10:00-11:00 (Pacific Time)", "28 02:00"),
+        ("10:00-11:00 UTC+1", "27 17:00"),
+        ("10:00-11:00 Australian Eastern Time", "27 10:00"),  # not America's
+    ],
+)
+def test_times_of_another_zone_are_turned_into_the_seminar_s(said: str, start: str) -> None:
+    page = page_of(f"Time: 2021-11-27 {said}").replace("(Beijing time)", "")
+    assert f"{read(page).seminar.sessions[0].start:%d %H:%M}" == start
+
+
+def test_a_page_whose_times_are_of_another_zone_is_told_of_once() -> None:
+    page = "A Seminar of Ends (all times ET)\n\n" + "".join(
+        f"Time: 2021-{month}-05 10:00-11:00\nTitle: Talk {month}\nReporter: Ada Lovelace\n\n" for month in ("07", "12")
+    )
+    reading = read(page)
+    assert [s.start.isoformat() for s in reading.seminar.sessions] == [
+        "2021-07-05T22:00:00+08:00",
+        "2021-12-05T23:00:00+08:00",
+    ]
+    told = "times are written in America/New_York here; they were turned into those of Asia/Shanghai"
+    assert warnings_of(reading) == [(3, told)]
+    at_home = read(page, timezone="America/New_York")
+    assert (warnings_of(at_home), at_home.seminar.timezone) == ([], "America/New_York")
+    standard = read(page.replace("all times ET", "all times EST"), timezone="America/New_York")
+    assert warnings_of(standard) == []
+
+
+def test_words_that_look_like_zones_are_none() -> None:
+    page = page_of("Time: 2021-11-27 9:30-11:30 (pt. 1), Meyer et al.").replace("(Beijing time)", "")
+    assert f"{read(page).seminar.sessions[0].start:%H:%M%z}" == "09:30+0800"
+
+
 def test_talks_with_slots_of_their_own_are_one_session_in_their_order() -> None:
     reading = read(page_of("Time:2021-4-17,10:30-11:30", "Time:2021-4-17,9:30-10:30"))
     (session,) = reading.seminar.sessions

@@ -316,6 +316,39 @@ def test_fields_under_a_heading_belong_to_its_session_up_to_the_next() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "who_and_what",
+    [
+        "Ada Lovelace (ETH): Sums, and more",
+        'Ada Lovelace (ETH), "Sums, and more"',
+        "Ada Lovelace (ETH) “Sums, and more”",
+        "“Sums, and more”, Ada Lovelace (ETH)",
+        '"Sums, and more" by Ada Lovelace (ETH)',
+        "Ada Lovelace (ETH)《Sums, and more》",
+    ],
+)
+def test_an_item_without_labels_tells_its_speaker_by_signs(who_and_what: str) -> None:
+    reading = read(f"- 2021-11-27, 9:30-11:30: {who_and_what}\n")
+    assert only(reading).talks == (Talk(title="Sums, and more", speakers=(Speaker("Ada Lovelace", ("ETH",)),)),)
+    assert told(reading) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "is_told"),
+    [
+        ("Deep learning: a survey", True),
+        ("Christmas party, with punch", True),
+        ("“On sums” and other talks", False),
+        ("Christmas party", False),
+    ],
+)
+def test_an_item_in_which_nobody_is_named_is_a_title_and_told_of(what: str, is_told: bool) -> None:
+    reading = read(f"- 2021-11-27 9:30-11:30 {what}\n")
+    assert only(reading).talks == (Talk(title=what),)
+    warning = "line 1: no speaker was told apart here: all of it is the title; write it as Name: Title"
+    assert told(reading) == [warning] * is_told
+
+
 def test_an_item_of_a_day_that_does_not_exist_is_told_of() -> None:
     reading = read(FORMS["markdown items"] + "\n- 2021-02-30 9:30-11:30 Ada Lovelace: Sums\n")
     assert tuple(map(_without_labels, reading.seminar.sessions)) == SESSIONS

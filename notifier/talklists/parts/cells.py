@@ -17,7 +17,7 @@ from notifier.talks import Link, Livestream, Room, Speaker, clean_line, clean_te
 # A list that says when a session begins and not when it ends still has to be shown in calendars.
 ASSUMED_LENGTH = timedelta(hours=2)
 # 23:00-01:00 is a session over midnight; 11:30-9:30 is a slip of the pen.
-_LONGEST_OVER_MIDNIGHT = timedelta(hours=6)
+LONGEST_OVER_MIDNIGHT = timedelta(hours=6)
 
 # What a page says for each of them is in `_labels`; here is what only the head of a column or a record's key says.
 _WORDS = {
@@ -143,7 +143,8 @@ def parse_when(text: str) -> When:
     doubt = ""
     if told.weekday is not None and told.weekday != day.weekday():
         doubt = f"{day} is a {_WEEKDAYS[day.weekday()]}, not a {_WEEKDAYS[told.weekday]}"
-    return When(day, told.start, told.end, None, zone_of(key or told.zone), told.rest, doubt)
+    end_day = day + timedelta(days=1) if told.ends_next_day else None
+    return When(day, told.start, told.end, end_day, zone_of(key or told.zone), told.rest, doubt)
 
 
 def _iso_moment(text: str) -> datetime | None:
@@ -195,7 +196,7 @@ def span(when: When, zone: tzinfo, into: ZoneInfo) -> tuple[datetime, datetime |
     end = _moment(when.end_day or when.day, when.end, at)
     if end <= start and not when.end_day:
         end += timedelta(days=1)
-        if end - start > _LONGEST_OVER_MIDNIGHT:
+        if end - start > LONGEST_OVER_MIDNIGHT:
             raise ValueError(f"it ends before it starts ({when.end:%H:%M} < {when.start:%H:%M})")
     if end <= start:
         raise ValueError(f"it ends before it starts ({end:%Y-%m-%d %H:%M} < {start:%Y-%m-%d %H:%M})")

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import TypeVar
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -44,12 +44,17 @@ _ZONE = re.compile(
     r"|(?P<beijing>(?:\bbeijing|\bchina|\bshanghai|北京|中国)\s?(?:(?:standard\s?)?time\b|标准时间|时间)|\bbjt\b"
     r"|\(\s?(?:beijing|shanghai|北京)\s?\)|\basia/shanghai\b)"
     r"|(?<=\d\d)\+(?P<iso>\d\d):(?P<isominutes>\d\d)"
+    # Only what stands behind an hour or speaks of times: "et" and "pt" are words as well.
+    r"|(?:(?<=\d)|(?<=\d\s)|(?<=[ap]m)|(?<=[ap]m\s)|(?<=\.\s)|(?<=\()|(?<=in\s)|(?<=times\s))(?-i:(?P<us>[ECMP])T)\b"
+    r"|(?<!australian\s)\b(?P<area>eastern|central|mountain|pacific)\s(?:standard\s|daylight\s)?time\b"
     r"|\b(?P<name>utc|gmt|est|edt|cst|cdt|mst|mdt|pst|pdt|bst|cet|cest|jst|kst|sgt|hkt|aest)\b",
     re.IGNORECASE,
 )
 # Hours east of Greenwich. CST is China's here: on a page that means Chicago's the offset is written beside it.
 _NAMED = {"utc": 0, "gmt": 0, "est": -5, "edt": -4, "cst": 8, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}
 _NAMED |= {"bst": 1, "cet": 1, "cest": 2, "jst": 9, "kst": 9, "sgt": 8, "hkt": 8, "aest": 10}
+
+_STATES = {"e": "America/New_York", "c": "America/Chicago", "m": "America/Denver", "p": "America/Los_Angeles"}
 
 _HALF = r"上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|晚|[ap]\.?\s?m\b\.?"
 
@@ -66,6 +71,8 @@ def _clock(n: int) -> str:
 _TO = r"\s?(?:-+|~+|至|到|\bto\b|\buntil\b|\btill\b)\s?"
 _RANGE = re.compile(rf"{_clock(1)}{_TO}{_clock(2)}", re.IGNORECASE)
 _SINGLE = re.compile(_clock(1), re.IGNORECASE)
+
+_UP_TO = re.compile(rf"\W*{_clock(1)}{_TO}", re.IGNORECASE)
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣〜～∼", "-") | {"∶": ":", "\u200b": ""})
 _FILLER = re.compile(r"\b(?:at|on|from|the|t)\b|北京|[\s,;.()\[\]/|@、。·•・-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE)
@@ -88,7 +95,7 @@ class When:
     """What a phrase says about a time; `rest` is what is no part of one, `problem` what cannot be.
 
     `zone` is the offset or the name that the phrase gives, as `+08:00` or as an IANA key, or empty.
-    `weekday` counts from Monday = 0.
+    `weekday` counts from Monday = 0. `ends_next_day` where the end is written with the date of the day after.
     """
 
     day: Day | None = None
@@ -98,6 +105,7 @@ class When:
     zone: str = ""
     rest: str = ""
     problem: str = ""
+    ends_next_day: bool = False
     is_ready: bool = True  # False where the last figure could still grow: `12:0`
 
     @property
@@ -126,10 +134,15 @@ def read_when(phrase: str) -> When:
     rest, zone = _take_zone(rest)
     rest, weekday = _take(_WEEKDAY, rest, _weekday_of)
     rest, day, problem = _take_day(rest, weekday)
+    ends_next_day = False
     if day is not None or problem:
-        # An end on the same day may repeat the day; an end on another day is more than one session's time.
+        # An end on the same day may repeat the day.
         again, second, _ = _take_day(rest, weekday)
         rest = again if second == day else rest
+        if hours_alone := _up_to_a_day(rest):
+            ends_next_day = _is_next(day, second)
+            problem = problem or ("" if ends_next_day else f"it goes on to another day than the next: {rest}")
+            rest = hours_alone
     rest, hours = _take_hours(rest)
     return When(
         day=day,
@@ -139,8 +152,25 @@ def read_when(phrase: str) -> When:
         zone=zone,
         rest=_FILLER.sub(" ", rest).strip() and _EMPTY_BRACKETS.sub(" ", rest).strip(" ,;.-"),
         problem=problem or hours.problem,
+        ends_next_day=ends_next_day and hours.end is not None,
         is_ready=hours.is_ready,
     )
+
+
+def _is_next(day: Day | None, other: Day | None) -> bool:
+    if day is None or other is None or (found := date_of(day, 2019)) is None:
+        return False
+    after = found + timedelta(days=1)
+    return (other.month, other.day) == (after.month, after.day) and other.year in (None, day.year and after.year)
+
+
+def _up_to_a_day(text: str) -> str:
+    """The hours of `23:00 - 2021-12-05 01:00` without the day between them; "" where none goes on to another day."""
+    if not (found := _UP_TO.match(text)):
+        return ""
+    rest = text[found.end() :]
+    day = next(filter(None, (pattern.match(rest) for pattern in _DAYS)), None)
+    return found.group() + rest[day.end() :].lstrip(" ,T") if day else ""
 
 
 def zone_in(text: str) -> str:
@@ -220,6 +250,8 @@ def _weekday_of(found: re.Match[str]) -> int:
 def _zone_of(found: re.Match[str]) -> str:
     if found["beijing"]:
         return "Asia/Shanghai"
+    if found["us"] or found["area"]:
+        return _STATES[(found["us"] or found["area"])[0].lower()]
     if found["iso"]:
         return f"+{found['iso']}:{found['isominutes']}"
     if found["name"]:
@@ -248,8 +280,8 @@ def _range_of(found: re.Match[str]) -> When:
     if start and end and start >= end:
         if not first:  # 11:00-1:00 PM begins in the morning
             start = _time_of(found, 1, "")
-        elif not second and first != "pm":  # 上午11:00-1:00 ends in the afternoon
-            end = _time_of(found, 2, "pm")
+        elif not second:  # 上午11:00-1:00 ends in the afternoon, 晚上11:00-1:00 after midnight
+            end = _time_of(found, 2, "" if first == "pm" else "pm")
     is_ready = len(found["minute2"] or found["zhminute2"] or "00") == 2 and bool(_is_clock(found, 2))
     return When(start=start, end=end, problem="" if start and end else _no_hour(found), is_ready=is_ready)
 
@@ -270,6 +302,8 @@ def _time_of(found: re.Match[str], n: int, half: str) -> time | None:
         hour += 12
     elif half == "am" and hour == 12:
         hour = 0
+    if (n, hour, minute) == (2, 24, 0):
+        hour = 0  # of the next day
     return time(hour, minute) if hour < 24 and minute < 60 else None
 
 

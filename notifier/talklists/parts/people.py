@@ -230,6 +230,11 @@ def has_name_shape(text: str) -> bool:
     )
 
 
+def is_proper_name(text: str) -> bool:
+    """Whether a text without a label is a person's name rather than `Deep learning`: with capitals, as names have."""
+    return has_name_shape(text) and all(not w[0].islower() or _PARTICLE.fullmatch(w) for w in text.split())
+
+
 def is_chinese_name(text: str) -> bool:
     """Whether the text is a surname in Chinese with a given name, and nothing but a title beside it."""
     bare = re.sub(r"\s|教授|博士|老师|研究员|院士|先生|女士|副$", "", unicodedata.normalize("NFKC", text))

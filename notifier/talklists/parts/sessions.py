@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from notifier.talklists.parts.blocks import Block
+from notifier.talklists.parts.cells import LONGEST_OVER_MIDNIGHT
 from notifier.talklists.parts.dates import Day, When, date_of, weekday_name
 from notifier.talklists.parts.fields import CANCELLED, POSTPONED, Field
 from notifier.talklists.parts.labels import ROOM, Kind
@@ -279,7 +280,7 @@ class _Slots:
                 f"the time {shortened(given.said)!r} gives no end; {end:%H:%M} was taken, as long as others here",
             )
         else:
-            end = self._instant(day, given.end, given.zone)
+            end = self._end(start, day, given)
         if end <= start:
             self._left_out(number, f"the session of {day} ends before it starts ({start:%H:%M} > {end:%H:%M})")
             return None
@@ -293,6 +294,13 @@ class _Slots:
         if given.frame and given.frame[0] and given.frame[1]:
             frame = (self._instant(day, given.frame[0], given.zone), self._instant(day, given.frame[1], given.zone))
         return Slot(start, end, frame)
+
+    def _end(self, start: datetime, day: date, given: _Given) -> datetime:
+        """The end, on the next day where that is written, or where it is soon after midnight."""
+        assert given.end is not None
+        end, later = (self._instant(day + timedelta(days=n), given.end, given.zone) for n in (0, 1))
+        is_over_midnight = later - start <= LONGEST_OVER_MIDNIGHT and given.frame is None
+        return later if given.ends_next_day or is_over_midnight else end
 
     def _instant(self, day: date, clock: time, said_zone: str) -> datetime:
         """The instant in the seminar's zone, of a time in the zone beside it or else in that of the page."""
@@ -314,6 +322,7 @@ class _Given:
     weekday: int | None = None
     zone: str = ""
     rest: str = ""
+    ends_next_day: bool = False
     problem: str = ""
     said: str = ""
     entry: Field | None = None
@@ -346,7 +355,12 @@ def _when_of(block: Block) -> _Given:
     if len(entries) > 1 and (slot := entries[1].when) is not None and given.start:
         # The session's time, and below it the talk's own slot.
         given = replace(
-            given, frame=(given.start, given.end), start=slot.start, end=slot.end, problem=given.problem or slot.problem
+            given,
+            frame=(given.start, given.end),
+            start=slot.start,
+            end=slot.end,
+            problem=given.problem or slot.problem,
+            ends_next_day=slot.ends_next_day,
         )
     return given
 
@@ -362,6 +376,7 @@ def _given(entry: Field, block: Block) -> _Given:
         weekday=when.weekday,
         zone=when.zone,
         rest=rest,
+        ends_next_day=when.ends_next_day,
         problem=when.problem,
         said=entry.text,
         entry=entry,
