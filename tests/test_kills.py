@@ -5,15 +5,17 @@ NOTIFIER_KILLS says how often, twenty times by default.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from mailserver import MailServer
+from mailserver import MailServer, RudeServer
 from processes import house
 
 from notifier.dispatch import MOST
@@ -50,6 +52,34 @@ def test_killed_at_random_while_sending_nobody_is_skipped(tmp_path: Path) -> Non
         assert sum(n - 1 for n in copies.values()) <= kills * LINKS * MOST
         assert len({letter.message_id for letter in mail.messages}) == PEOPLE
         assert len({(letter.recipient, letter.body) for letter in mail.messages}) == PEOPLE
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_halted_for_longer_than_its_patience_it_still_reads_a_reply_that_came_in_time(
+    tmp_path: Path, loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFIER_SERVER_LOOP", loop)
+    taken = threading.Event()
+
+    async def take_and_say_so_soon(writer: asyncio.StreamWriter) -> None:
+        taken.set()
+        await asyncio.sleep(0.5)
+        writer.write(b"250 2.0.0 taken\r\n")
+
+    settings = """
+        links = 1
+        timeout = "2s"
+        final_timeout = "2s"
+        resend_after = "0s"
+    """
+    with RudeServer(("body", take_and_say_so_soon)) as mail, house(tmp_path, mail.port, 1, settings) as home:
+        daemon = home.born()
+        assert taken.wait(60)
+        daemon.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        daemon.send_signal(signal.SIGCONT)
+        home.wait_until_all_are_sent()
+        assert mail.inbox == []  # it had no second one
 
 
 def test_stopped_while_sending_nothing_is_ambiguous_and_nobody_gets_two(tmp_path: Path) -> None:

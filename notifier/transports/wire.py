@@ -39,6 +39,7 @@ MESSAGES = 100  # that one link carries; some providers count by connection
 AGE = timedelta(seconds=300)
 IDLE = timedelta(seconds=15)
 _FAREWELL_SECONDS = 5
+_LAST_LOOK_SECONDS = 0.05
 
 
 class Lost(Exception):
@@ -61,6 +62,7 @@ class Wire(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._patience = 0.0  # seconds, of the reply that is waited for
         self._due = 0.0
+        self._is_last_look = False
         self._clock: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
 
@@ -117,7 +119,7 @@ class Wire(asyncio.Protocol):
 
     def _watch(self, seconds: float) -> None:
         # Nearly every reply comes in time, so one clock goes on over many of them, and looks what is due when it rings.
-        self._patience, self._due = seconds, self._loop.time() + seconds
+        self._patience, self._due, self._is_last_look = seconds, self._loop.time() + seconds, False
         if self._clock is None or self._clock.when() > self._due:
             self._end_watch()
             self._clock = self._loop.call_at(self._due, self._look)
@@ -128,6 +130,10 @@ class Wire(asyncio.Protocol):
             return
         if self._loop.time() < self._due:
             self._clock = self._loop.call_at(self._due, self._look)
+        elif not self._is_last_look:
+            # A process that was stopped itself, or had to wait, has yet to read what came meanwhile.
+            self._is_last_look = True
+            self._clock = self._loop.call_later(_LAST_LOOK_SECONDS, self._look)
         else:
             self.is_left_waiting = not self.lost
             self.end(f"no reply came in {self._patience:g} s")
