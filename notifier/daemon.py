@@ -31,6 +31,7 @@ from notifier.control import Request
 from notifier.dispatch import Dispatcher
 from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.intake import Accepted
+from notifier.locks import lock
 from notifier.messages import Composer, Message, trouble
 from notifier.metrics import Figures
 from notifier.notices import OF_SUBSCRIPTIONS, Decision, Kind, Verdict
@@ -170,7 +171,7 @@ class Daemon:
     async def _open_ledger(self, held: AsyncExitStack) -> None:
         path = self._config.store.path
         files.make_folder(path.parent)
-        held.enter_context(files.lock(wiring.lock_path(path)))
+        held.enter_context(lock(wiring.lock_path(path)))
         self._store = await wiring.open_store(self._config)
         held.push_async_callback(self._store.close)
         await self._store.begin(self._started, notices.rule_names(self._config.notices.rules))

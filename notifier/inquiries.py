@@ -22,6 +22,7 @@ from notifier import (
     talklists,
     talks,
     transports,
+    webpages,
     wiring,
 )
 from notifier.config import Config
@@ -90,8 +91,8 @@ async def taken(
 
 
 async def _read(source: str) -> tuple[bytes, datetime]:
-    if files.is_page(source):
-        return await files.fetch(source), datetime.fromtimestamp(0, UTC)
+    if webpages.is_page(source):
+        return await webpages.fetch(source), datetime.fromtimestamp(0, UTC)
     data = files.read(source)
     edited = Path(source).stat().st_mtime if Path(source).is_file() else 0
     return data, datetime.fromtimestamp(int(edited), UTC)
@@ -137,7 +138,7 @@ async def compared(config: Config, source: str | None) -> tuple[tuple[Change, ..
 
 async def imported(source: str, form: str, timezone: str, known: Path | None) -> tuple[Seminar, tuple[Problem, ...]]:
     """The seminar at this source; its sessions keep the ids that the list in `known` gave them, where there is one."""
-    data = await files.fetch(source) if files.is_page(source) else files.read(source)
+    data = await webpages.fetch(source) if webpages.is_page(source) else files.read(source)
     context = Context(timezone=timezone, source=source)
     found = talklists.read(data, context, form)
     old = None

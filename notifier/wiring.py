@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from notifier.stores.sqlite import SqliteStore
     from notifier.talks import Seminar
     from notifier.transports import Transport
+    from notifier.watched import Watched
     from notifier.witness import Witness
 
 
@@ -284,9 +285,11 @@ def limits(config: Config) -> Limits:
     return config.smtp.rate.limits if config.mail.transport == "smtp" else NO_LIMITS
 
 
-def watched(config: Config) -> files.Watched:
+def watched(config: Config) -> Watched:
     """The talk list that the settings name."""
-    return files.Watched(config.talks, every=config.poll)
+    from notifier.watched import Watched
+
+    return Watched(config.talks, every=config.poll)
 
 
 async def open_store(config: Config, *, read_only: bool = False) -> SqliteStore:
@@ -299,9 +302,11 @@ async def open_store(config: Config, *, read_only: bool = False) -> SqliteStore:
 @asynccontextmanager
 async def locked_store(config: Config) -> AsyncIterator[SqliteStore]:
     """The ledger for ourselves alone. Raises StoreLocked while a daemon has it."""
+    from notifier.locks import lock
+
     path = config.store.path
     files.make_folder(path.parent)
-    with files.lock(lock_path(path)):
+    with lock(lock_path(path)):
         store = await open_store(config)
         try:
             yield store
