@@ -25,18 +25,12 @@ from notifier.locations import did_you_mean
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
-from notifier.talklists.parts.labels import find_label
-from notifier.talklists.parts.people import is_proper_name, people
+from notifier.talklists.parts.items import DAY, Item, rows_of
 from notifier.talks import Seminar, clean_line, clean_text
 
 _DELIMITERS = ",;\t，；"
-_DAY = (
-    r"(?:\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}\s?日?"
-    r"|\d{1,2}(?:st|nd|rd|th)?[\s-][A-Z][a-z]{2,8}\.?,?[\s-]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
-)
-_BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}({_DAY})")
-_HEADING = re.compile(rf"^#{{1,6}} .*{_DAY}", re.MULTILINE)
-_ITEM = re.compile(rf"^ {{0,3}}(?:[-*+]|\d{{1,3}}[.)]) +[*_\[（(]{{0,3}}{_DAY}", re.MULTILINE)
+_HEADING = re.compile(rf"^#{{1,6}} .*{DAY}", re.MULTILINE)
+_ITEM = re.compile(rf"^ {{0,3}}(?:[-*+]|\d{{1,3}}[.)]) +[*_\[（(]{{0,3}}{DAY}", re.MULTILINE)
 _RULE = re.compile(r"^ {0,3}\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?$", re.MULTILINE)
 # A seminar's page begins its sessions so; its archive may well be a list of days.
 # A label that begins a line, plain or bold, is a page's; in Markdown items the fields stand behind a bullet.
@@ -159,7 +153,7 @@ def _is_head(texts: Sequence[str]) -> bool:
 
 def _is_headless(text: str, mark: str) -> bool:
     lines = [line for line in text.split("\n") if line.strip()]
-    dated = [line for line in lines if re.match(rf"\s*\"?{_DAY}[^{mark}]{{0,20}}{mark}.*{mark}", line)]
+    dated = [line for line in lines if re.match(rf"\s*\"?{DAY}[^{mark}]{{0,20}}{mark}.*{mark}", line)]
     return len(dated) > len(lines) // 2
 
 
@@ -237,7 +231,7 @@ def _title(tokens: Sequence[Token]) -> str:
     """The first heading, where it is no session's."""
     pairs = itertools.pairwise(tokens)
     found = next((_plain(token) for before, token in pairs if before.type == "heading_open"), "")
-    return "" if re.search(_DAY, found) else clean_line(found)
+    return "" if re.search(DAY, found) else clean_line(found)
 
 
 def _plain(token: Token) -> str:
@@ -258,140 +252,19 @@ def _plain(token: Token) -> str:
     return "".join(pieces)
 
 
-# Markdown items -------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Day:
-    """What stands under one day: the session's own fields, and its talks, each with the line where it begins."""
-
-    line: int
-    level: int
-    values: dict[str, str]
-    talks: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    prose: str = ""
-
-
 def _read_items(text: str, table: _Table) -> None:
     tokens = _tokens(text)
     table.name = _title(tokens)
-    day: _Day | None = None
-    for line, level, words, gap in _lines(tokens):
-        opens = _BEGINS_WITH_DAY.match(words) or (level and re.search(_DAY, words))
-        if opens or (day and 0 < level <= day.level):
-            _close(day, table)
-            day = _opened(line, level, words, table) if opens else None
-        elif day:
-            _take(day, line, words, gap, table)
-        elif words != table.name:
-            table.warn("this text stands under no day: not read", "begin it with a day such as 2021-11-27", line)
-    _close(day, table)
+    items = (item for item in _items(tokens) if item.words != table.name)
+    table.rows += rows_of(items, table.warn)
 
 
-def _lines(tokens: Sequence[Token]) -> Iterator[tuple[int, int, str, str]]:
-    """Every line of the text with its number, the level of its heading, 0 for one that is none, and the gap above.
-
-    The gap is that between paragraphs, or that between the lines of one.
-    """
+def _items(tokens: Sequence[Token]) -> Iterator[Item]:
+    """Every line of the text."""
     for before, token in itertools.pairwise(tokens):
         if token.type != "inline":
             continue
         level = int(before.tag[1:]) if before.type == "heading_open" else 0
         for offset, words in enumerate(_plain(token).split("\n")):
             if words.strip():
-                yield _line(token) + offset, level, words.strip(), "\n" if offset else "\n\n"
-
-
-def _opened(line: int, level: int, words: str, table: _Table) -> _Day:
-    when, rest = _parted(words)
-    day = _Day(line, level or 7, {"time": when})
-    if rest:
-        talk = _who_and_what(rest)
-        day.talks.append((line, talk))
-        if "speakers" not in talk and _PARTING.search(cells.without_links(rest)):
-            table.warn("no speaker was told apart here: all of it is the title", "write it as Name: Title", line)
-    return day
-
-
-def _parted(words: str) -> tuple[str, str]:
-    """The longest beginning that is nothing but a time, and what follows it."""
-    pieces = words.split(" ")
-    for count in range(min(len(pieces), 14), 0, -1):
-        when = " ".join(pieces[:count]).rstrip(" :：,，|—–-")
-        try:
-            told = cells.parse_when(when)
-        except ValueError:
-            continue
-        if told.day and not told.rest:
-            return when, " ".join(pieces[count:]).strip(" :：,，|—–-")
-    found = re.search(_DAY, words)
-    when, rest = (found[0], words[found.end() :]) if found else (words, "")
-    hours = re.match(r"\D{0,4}\d{1,2}[:：]\d\d(?:\s*[-–—~～至到]\s*\d{1,2}[:：]\d\d)?", rest)
-    if hours:
-        when, rest = f"{when} {hours[0]}", rest[hours.end() :]
-    return when, rest.strip(" :：,，|—–-")
-
-
-def _take(day: _Day, line: int, words: str, gap: str, table: _Table) -> None:
-    label = find_label(words)
-    name = cells.field_of(label.words) if label and label.is_firm else ""
-    if label and name in cells.TOLD_OF_TALKS:
-        if not day.talks or (name in day.talks[-1][1] and name in ("speakers", "title")):
-            day.talks.append((line, {}))
-        values = day.talks[-1][1]
-        values[name] = "\n".join(filter(None, (values.get(name, ""), label.value)))
-        day.prose = name if name in cells.PROSE else ""
-    elif label and name:
-        day.values[name] = " ".join(filter(None, (day.values.get(name, ""), label.value)))
-        day.prose = ""
-    elif day.prose:
-        day.talks[-1][1][day.prose] += gap + words
-    else:
-        _take_unlabelled(day, line, words, table)
-
-
-def _take_unlabelled(day: _Day, line: int, words: str, table: _Table) -> None:
-    talk = _who_and_what(words)
-    links = cells.links_in(words)
-    if links and not cells.without_links(words) and day.talks:
-        values = day.talks[-1][1]
-        values["title"] = f"{values.get('title', '')} {words}"
-    elif "speakers" in talk or not day.talks:
-        day.talks.append((line, talk))
-    else:
-        # Not quoted: it may well be a passcode.
-        table.warn("this is neither a talk nor a field of one: not read", "write Speaker: … and Title: …", line)
-
-
-_QUOTES = '"“”«»„「」『』《》'
-_PARTING = re.compile(r"[\w)）]\s*(?:[:：,，;；|]|\s[-–—])\s*\w")  # what could stand between a speaker and a title
-_FORMS = (
-    re.compile(rf"(?P<who>[^{_QUOTES}]{{2,150}}?)\s*[,，:：|–—-]*\s*[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\W*"),
-    re.compile(
-        rf"[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\s*(?:[,，:：|–—-]+|by\b|\s)\s*(?P<who>[^{_QUOTES}]{{2,150}})"
-    ),
-    re.compile(r"(?P<who>[^:：]{2,150}?)(?:\s*[:：]\s*(?!//)|\s+[-–—|]+\s+)(?P<what>\S.*)"),
-    re.compile(r"(?P<what>\S.*?)\s+[-–—|]+\s+(?P<who>.{2,150})"),
-)
-
-
-def _who_and_what(words: str) -> dict[str, str]:
-    """Speaker and title of `Ada Lovelace (Oxford): On …` or `…, "On …"`; all is title where none of it is a person."""
-    for form in _FORMS:
-        found = form.fullmatch(words)
-        if found and _are_people(found["who"]):
-            return {"speakers": found["who"], "title": found["what"]}
-    return {"title": words}
-
-
-def _are_people(text: str) -> bool:
-    found, left = people(cells.without_links(text))
-    return (
-        bool(found) and not left and all(is_proper_name(re.sub(r"\(.*?\)|（.*?）", "", p.name).strip()) for p in found)
-    )
-
-
-def _close(day: _Day | None, table: _Table) -> None:
-    if day:
-        talks = day.talks or [(day.line, {})]
-        table.rows += [rows.Row(day.values | values, line) for line, values in talks]
+                yield Item(_line(token) + offset, words.strip(), level, "\n" if offset else "\n\n")
