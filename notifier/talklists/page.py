@@ -1,6 +1,7 @@
 """The seminar's page as published, plain text or HTML → a `Seminar`, with a warning for all that is doubtful or lost.
 
-The way of a page: `_lines` → `_fields` → `_blocks`, one for each talk → `_sessions`; `_ending` refuses a torn one.
+The way of a page: `lines` → `fields` → `blocks`, one for each talk → `sessions`; `ending` refuses a torn one. An HTML
+page without labels, whose lines begin with days, goes `lines` → `items` → `rows`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, Reading
@@ -16,9 +18,12 @@ from notifier.talklists.parts.cells import zone_of
 from notifier.talklists.parts.dates import zone_in
 from notifier.talklists.parts.ending import torn_html, torn_text
 from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields
+from notifier.talklists.parts.items import Item, rows_of
 from notifier.talklists.parts.labels import Kind, known_labels
-from notifier.talklists.parts.lines import is_html, lines_of_html, lines_of_text
+from notifier.talklists.parts.lines import Line, is_html, lines_of_html, lines_of_text, without_emphasis
 from notifier.talklists.parts.people import has_cjk, split_outside_parentheses
+from notifier.talklists.parts.rows import Sessions as Rows
+from notifier.talklists.parts.rows import unique
 from notifier.talklists.parts.sessions import Zones, sessions_of
 from notifier.talklists.parts.speakers import shortened
 from notifier.talks import Seminar, Session
@@ -74,12 +79,16 @@ class _Page:
         self._context = context
         self._title = ""
         self._is_html = is_html(text)
+        self._lines: list[Line] = []  # of an HTML page
         self._warnings: list[Problem] = []
         self._unzoned: list[Field] = []  # the first time of a page that names no zone
         self._foreign: list[tuple[Field, str]] = []  # the first time of a page in another zone than ours, and which
 
     def read(self) -> Reading:
         fields = self._fields()
+        is_labelled = any(entry.kind in (Kind.TIME, Kind.TITLE, Kind.SPEAKER) for entry in fields)
+        if not is_labelled and (items := _items(self._lines)):
+            return self._listed(fields, items)
         head, body, years = _parted(fields)
         blocks = cut(body)
         if blocks and not self._is_html:
@@ -91,9 +100,30 @@ class _Page:
         for first in self._unzoned:
             self._warn(first.number, f"the page names no time zone; its times were read as {zone}")
         for first, foreign in self._foreign:
-            told = f"times are written in {foreign} here; they were turned into those of {zone}"
-            self._warn(first.number, told, "give --timezone with the seminar's own zone to keep them as they are")
-        seminar = self._seminar(head, zone, sessions)
+            self._warn(first.number, *_turned(foreign, zone))
+        return self._reading(self._seminar(head, zone, sessions))
+
+    def _listed(self, fields: list[Field], items: list[Item]) -> Reading:
+        """The page as a list of days, each with who and what in its own line."""
+        head = [entry for entry in fields if entry.number < items[0].line]
+        remarks = [entry for entry in head if _is_about_zone(entry)]
+        zone = ours = self._context.timezone
+        for remark in remarks[:1]:
+            zone = zone_in(remark.text[:300])
+            if not any(_agreements(ours, zone)):
+                self._warn(remark.number, *_turned(zone, ours))
+        if not remarks and not any(zone_in(item.words) for item in items):
+            self._warn(items[0].line, f"the page names no time zone; its times were read as {ours}")
+        found = Rows(ZoneInfo(ours), zone_of(zone))
+        for row in rows_of(items, lambda told, advice, line: self._warn(line, told, advice)):
+            found.add(row)
+        self._warnings += found.problems
+        sessions = list(unique(found.sessions()))
+        if not sessions:
+            raise TalkListError([*self._warnings, _nothing_found()])
+        return self._reading(self._seminar(head, ours, sessions))
+
+    def _reading(self, seminar: Seminar) -> Reading:
         return Reading(seminar, tuple(sorted(self._warnings, key=lambda warning: warning.line or 0)))
 
     def _warn(self, line: int, message: str, advice: str = "") -> None:
@@ -104,7 +134,7 @@ class _Page:
             return read_fields(lines_of_text(self._text))
         _refuse(torn_html(self._text))
         document = lines_of_html(self._text, self._context.source)
-        self._title = document.title
+        self._title, self._lines = document.title, [line for line in document.lines if not line.is_footer]
         return read_fields(document.lines)
 
     def _zone(self, head: list[Field], body: list[Field]) -> tuple[str, str]:
@@ -181,6 +211,27 @@ class _Page:
                 if found:
                     return found[0]
         return ""
+
+
+def _turned(foreign: str, ours: str) -> tuple[str, str]:
+    told = f"times are written in {foreign} here; they were turned into those of {ours}"
+    return told, "give --timezone with the seminar's own zone to keep them as they are"
+
+
+def _items(lines: list[Line]) -> list[Item]:
+    """The lines from the first on that begins with a day."""
+    items = [Item(line.number, _with_targets(line), 2 if line.is_heading else 0) for line in lines if line.text]
+    return items[next((place for place, item in enumerate(items) if item.begins_day), len(items)) :]
+
+
+def _with_targets(line: Line) -> str:
+    """The words of the line, without emphasis, with its links as `[words](target)`."""
+    text = without_emphasis(line.text)
+    for link in line.links:
+        words = re.escape(link.words)
+        if link.url and link.words and (found := re.search(rf"\[{words}\]|{words}", text)):
+            text = f"{text[: found.start()]}[{link.words}]({link.url}){text[found.end() :]}"
+    return text
 
 
 def _refuse(torn: Problem | None) -> None:

@@ -1069,6 +1069,54 @@ def test_a_page_whose_times_are_of_another_zone_is_told_of_once() -> None:
     assert warnings_of(standard) == []
 
 
+LIST = """<html><head><title>A page</title></head><body><nav><a href="/">Home</a></nav>
+<h1>A Seminar of Ends</h1>
+<p>All times are {zone}.</p>
+<ul>
+<li><b>2021-11-27 9:30-11:30</b>, <a href="https://ada.example">Ada Lovelace</a> (ETH): <i>Sums</i>
+[<a href="https://ada.example/s.pdf">slides</a>]</li>
+<li>2021-12-04 9:30-11:30, Bob Miller (ETH), "Mills"
+<p>Abstract: They turn.</p></li>
+<li>2021-12-11, Carl Wheeler: Wheels</li>
+</ul>
+<h2>Contact</h2><p>Write to us.</p>
+</body></html>
+"""
+
+
+def test_a_page_of_days_without_any_label_is_read_line_by_line() -> None:
+    reading = read(LIST.format(zone="Beijing time"))
+    seminar = reading.seminar
+    assert (seminar.name, [s.id for s in seminar.sessions]) == ("A Seminar of Ends", ["2021-11-27", "2021-12-04"])
+    ada = Speaker("Ada Lovelace", ("ETH",), "https://ada.example")
+    assert [talk for session in seminar.sessions for talk in session.talks] == [
+        Talk(title="Sums", speakers=(ada,), slides=Link("https://ada.example/s.pdf", "slides")),
+        Talk(title="Mills", speakers=(Speaker("Bob Miller", ("ETH",)),), abstract="They turn."),
+    ]
+    assert warnings_of(reading) == [
+        (9, "2021-12-11 has no time of day: the row is left out"),
+        (11, "this text stands under no day: not read"),
+    ]
+
+
+def test_the_times_of_a_page_of_days_are_in_the_zone_that_it_names() -> None:
+    reading = read(LIST.format(zone="Eastern Time"))
+    assert [s.start.isoformat() for s in reading.seminar.sessions] == [
+        "2021-11-27T22:30:00+08:00",
+        "2021-12-04T22:30:00+08:00",
+    ]
+    told = "times are written in America/New_York here; they were turned into those of Asia/Shanghai"
+    assert (3, told) in warnings_of(reading)
+    silent = read(LIST.format(zone="in the morning"))
+    assert (5, "the page names no time zone; its times were read as Asia/Shanghai") in warnings_of(silent)
+
+
+def test_a_page_of_nothing_but_days_that_cannot_be_used_is_refused_with_each_of_them() -> None:
+    told = refusal(LIST.format(zone="Beijing time").replace(" 9:30-11:30", ""))
+    assert "2021-11-27 has no time of day" in told
+    assert "no session was found" in told
+
+
 def test_words_that_look_like_zones_are_none() -> None:
     page = page_of("Time: 2021-11-27 9:30-11:30 (pt. 1), Meyer et al.").replace("(Beijing time)", "")
     assert f"{read(page).seminar.sessions[0].start:%H:%M%z}" == "09:30+0800"

@@ -128,6 +128,7 @@ def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
 
 _QUOTES = '"“”«»„「」『』《》'
 _PARTING = re.compile(r"[\w)）]\s*(?:[:：,，;；|]|\s[-–—])\s*\w")  # what could stand between a speaker and a title
+_TARGET = re.compile(r"(?<=\])\([^()\s]*\)")  # of a link, in which signs part nothing
 _FORMS = (
     re.compile(rf"(?P<who>[^{_QUOTES}]{{2,150}}?)\s*[,，:：|–—-]*\s*[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\W*"),
     re.compile(
@@ -140,10 +141,12 @@ _FORMS = (
 
 def _who_and_what(words: str) -> dict[str, str]:
     """Speaker and title of `Ada Lovelace (Oxford): On …` or `…, "On …"`; all is title where none of it is a person."""
+    masked = _TARGET.sub(lambda found: "\0" * len(found.group()), words)
     for form in _FORMS:
-        found = form.fullmatch(words)
-        if found and _are_people(found["who"]):
-            return {"speakers": found["who"], "title": found["what"]}
+        if found := form.fullmatch(masked):
+            who, what = (words[slice(*found.span(name))] for name in ("who", "what"))
+            if _are_people(who):
+                return {"speakers": who, "title": what}
     return {"title": words}
 
 

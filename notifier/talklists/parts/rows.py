@@ -50,9 +50,13 @@ class _Slot:
 
 @dataclass(slots=True)
 class Sessions:
-    """Gathers rows into sessions; what cannot be used is told in `problems`, with `lost` rows left out."""
+    """Gathers rows into sessions in this zone; what cannot be used is told in `problems`, with `lost` rows left out.
+
+    `written` is the zone of times that name none, where that is another.
+    """
 
     zone: ZoneInfo
+    written: tzinfo | None = None
     problems: list[Problem] = field(default_factory=list)
     lost: int = 0
     _groups: dict[str, list[_Slot]] = field(default_factory=dict)
@@ -92,7 +96,7 @@ class Sessions:
         self._groups.setdefault(self._last, []).append(_Slot(start, end, room, livestream, row))
 
     def _span(self, row: Row, when: cells.When) -> tuple[datetime, datetime]:
-        start, end = cells.span(when, self.zone, self.zone)
+        start, end = cells.span(when, self.written or self.zone, self.zone)
         if end is None:
             end = start + cells.ASSUMED_LENGTH
             self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: read as two hours", "write when it ends")
