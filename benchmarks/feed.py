@@ -16,7 +16,7 @@ from icalendar import Calendar
 
 from benchmarks.load import DOMAIN, NOW, SITE
 from benchmarks.long_list import long_list
-from notifier import feed, intake, revisions, talklists, talks
+from notifier import events, feed, intake, revisions, talklists, talks
 from notifier.feed import Options
 from notifier.talklists import Context
 from notifier.talks import Audience, Seminar
@@ -36,7 +36,7 @@ def main() -> None:
     gc.freeze()  # as the daemon does once it has started
     for turn in range(ROUNDS):
         theirs.append(spent(calendar.to_ical))
-        feed.forget()
+        events.forget()
         full.append(spent(partial(rendered, public)))
         edit += [spent(partial(rendered, edited(public, ROUNDS * turn + n))) for n in range(ROUNDS)]
     print(f"{SESSIONS} sessions, medians of {ROUNDS} rounds, ms of CPU")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree
 
-from notifier import feed
+from notifier import events
 from notifier.pages.documents import Site
 from notifier.talks import Seminar, Session
 from notifier.templates import LANGUAGES
@@ -52,7 +52,7 @@ def render(seminar: Seminar, site: Site, language: str, entries: Sequence[tuple[
 def _entry(session: Session, seminar: Seminar, base: str, language: str, text: str) -> ElementTree.Element:
     entry = ElementTree.Element("entry")
     _add(entry, "id", _urn(f"{session.uid or session.id}/{language}"))
-    _add(entry, "title", feed.summary(session, seminar.name_in(language), language))
+    _add(entry, "title", events.summary(session, seminar.name_in(language), language))
     _add(entry, "updated", _instant(_changed(session)))
     _add(entry, "published", _instant(session.created or _changed(session)))
     _link(entry, "alternate", f"{base}/sessions/{quote(session.id, safe='')}", "text/html")

@@ -1,0 +1,104 @@
+"""Zones as calendar programs are told of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from icalendar import Timezone
+from samples import DAYS, HOURS, START, session
+from test_feed import calendar, rendered
+
+
+def vtimezone(zone: str, start: datetime) -> Timezone:
+    (found,) = calendar(session(start, timezone=zone)).walk("VTIMEZONE")
+    assert isinstance(found, Timezone)
+    return found
+
+
+def test_a_zone_without_summer_time_is_one_block():
+    assert vtimezone("Asia/Shanghai", START).to_ical().decode().split("\r\n") == [
+        "BEGIN:VTIMEZONE",
+        "TZID:Asia/Shanghai",
+        "BEGIN:STANDARD",
+        "DTSTART:20190101T000000",
+        "TZNAME:CST",
+        "TZOFFSETFROM:+0800",
+        "TZOFFSETTO:+0800",
+        "END:STANDARD",
+        "END:VTIMEZONE",
+        "",
+    ]
+
+
+def test_a_zone_with_summer_time_has_its_two_yearly_rules():
+    assert vtimezone("America/New_York", START).to_ical().decode().split("\r\n") == [
+        "BEGIN:VTIMEZONE",
+        "TZID:America/New_York",
+        "BEGIN:DAYLIGHT",
+        "DTSTART:20190310T020000",
+        "RRULE:FREQ=YEARLY;BYDAY=2SU;BYMONTH=3",
+        "TZNAME:EDT",
+        "TZOFFSETFROM:-0500",
+        "TZOFFSETTO:-0400",
+        "END:DAYLIGHT",
+        "BEGIN:STANDARD",
+        "DTSTART:20191103T020000",
+        "RRULE:FREQ=YEARLY;BYDAY=1SU;BYMONTH=11",
+        "TZNAME:EST",
+        "TZOFFSETFROM:-0400",
+        "TZOFFSETTO:-0500",
+        "END:STANDARD",
+        "END:VTIMEZONE",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Europe/Berlin",
+        "Europe/Dublin",
+        "America/New_York",
+        "America/Asuncion",
+        "America/Santiago",
+        "Asia/Jerusalem",
+        "Asia/Tehran",
+        "Asia/Kolkata",
+        "Africa/Casablanca",
+        "Africa/Cairo",
+        "Australia/Lord_Howe",
+        "Pacific/Chatham",
+    ],
+)
+def test_the_rules_give_the_offsets_of_the_zone(zone: str):
+    """Read by the rules alone, without the reader's own tables, each noon and each night of a change is right."""
+    first = datetime(2021, 1, 1, 12, tzinfo=UTC)
+    read, real = vtimezone(zone, first).to_tz(lookup_tzid=False), ZoneInfo(zone)
+    days = [first + n * DAYS for n in range(9 * 365)]
+    assert [day.replace(tzinfo=read).utcoffset() for day in days] == [
+        day.replace(tzinfo=real).utcoffset() for day in days
+    ]
+    for day, after in pairwise(days):
+        if day.replace(tzinfo=real).utcoffset() != after.replace(tzinfo=real).utcoffset():
+            hours = [day + n * HOURS / 2 for n in range(96)]
+            assert [h.astimezone(read).utcoffset() for h in hours] == [h.astimezone(real).utcoffset() for h in hours]
+
+
+def test_a_rule_reaches_back_to_the_first_event():
+    old = datetime(1999, 7, 1, 12, tzinfo=UTC)
+    read = vtimezone("Europe/Berlin", old).to_tz(lookup_tzid=False)
+    assert old.astimezone(read).utcoffset() == 2 * HOURS
+
+
+@pytest.mark.parametrize("year", [1900, 2045])
+def test_a_zone_has_rules_for_any_year(year: int):
+    assert vtimezone("Europe/Berlin", datetime(year, 7, 1, tzinfo=UTC)).subcomponents != []
+
+
+def test_utc_needs_no_zone():
+    data = rendered(session(timezone="UTC"))
+    assert b"\r\nDTSTART:20211127T013000Z\r\n" in data
+    assert b"VTIMEZONE" not in data
