@@ -17,12 +17,19 @@ FORMS = ("toml", "ics", "records", "table", "page")
 
 # What makers of sites such as Jekyll and Hugo read above a page, and none of its readers sees. Keys that could tell of
 # a talk, like a date or a speaker, are not among these: a talk may stand between two rules as well.
+_KEYS_OF_SITE = (
+    "aliases|categories|draft|excerpt|header|lang|layout|menu|nav|nav_order|parent|permalink"
+    "|redirect_from|sidebar|slug|subtitle|tags|toc|type|weight"
+)
 _FRONT_MATTER = re.compile(
     r"---[ \t]*\n(?=[a-z])"
-    r"((?:(?:aliases|author|categories|description|draft|excerpt|header|lang|layout|menu|nav|nav_order|parent|permalink"
-    r"|redirect_from|sidebar|slug|subtitle|summary|tags|title|toc|type|url|weight):.*\n|[ \t#-].*\n|\n)+?)"
+    rf"((?:(?:author|description|summary|title|url|{_KEYS_OF_SITE}):.*\n|[ \t#-].*\n|\n)+?)"
     r"---[ \t]*\n"
 )
+# A post for each talk has the talk's own keys there, among those of the site and in quotes.
+_POST = re.compile(r"---[ \t]*\n(?=[a-z])((?:[a-z_-]+:.*\n|[ \t#-].*\n|\n)+?)---[ \t]*\n")
+_OF_SITE = re.compile(rf"^(?:{_KEYS_OF_SITE}):.*\n(?:[ \t-].*\n)*", re.MULTILINE)
+_QUOTED = re.compile(r"""^([a-z_-]+:[ \t]+)(["'])(.*)\2[ \t]*$""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,18 @@ def _without_front_matter(text: str) -> tuple[str, str]:
     """The text with blank lines in place of its front matter, if it has one, and the title in that."""
     found = _FRONT_MATTER.match(text)
     if not found:
-        return text, ""
+        return _post(text), ""
     title = re.search(r"^title:[ \t]*(.*?)[ \t]*$", found[1], re.MULTILINE)
     return "\n" * found[0].count("\n") + text[found.end() :], title[1].strip("\"'") if title else ""
+
+
+def _post(text: str) -> str:
+    """The text with only what may tell of a talk in its front matter, if it has one, and every line in its place."""
+    found = _POST.match(text)
+    if not found:
+        return text
+    bare = _OF_SITE.sub(lambda site: "\n" * site.group().count("\n"), found[1])
+    return text[: found.start(1)] + _QUOTED.sub(r"\1\3", bare) + text[found.end(1) :]
 
 
 def _form(name: str) -> Form:

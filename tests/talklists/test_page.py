@@ -1080,6 +1080,7 @@ LIST = """<html><head><title>A page</title></head><body><nav><a href="/">Home</a
 <li>2021-12-11, Carl Wheeler: Wheels</li>
 </ul>
 <h2>Contact</h2><p>Write to us.</p>
+<footer>2021-12-18 9:30-11:30: Changed by Ada</footer>
 </body></html>
 """
 
@@ -1096,6 +1097,15 @@ def test_a_page_of_days_without_any_label_is_read_line_by_line() -> None:
     assert warnings_of(reading) == [
         (9, "2021-12-11 has no time of day: the row is left out"),
         (11, "this text stands under no day: not read"),
+    ]
+
+
+def test_a_day_on_a_page_with_labels_is_no_talk() -> None:
+    talk = "<p>Time: 2021-11-27 9:30-11:30 (Beijing time)<br>Title: Sums<br>Speaker: Ada Lovelace</p>"
+    changed = "<p>2021-12-18 9:30-11:30: this page was changed</p>"
+    reading = read(f"<html><body><h1>A Seminar of Ends</h1>{changed}{talk}</body></html>")
+    assert [(s.id, [t.title for t in s.talks]) for s in reading.seminar.sessions if s.talks] == [
+        ("2021-11-27", ["Sums"])
     ]
 
 

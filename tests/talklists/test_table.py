@@ -429,6 +429,23 @@ def test_front_matter_names_the_seminar_and_is_no_talk(below: str) -> None:
     assert all((problem.line or 0) > FRONT.count("\n") for problem in reading.warnings)
 
 
+def test_a_post_for_a_talk_is_read_without_quotes_and_keys_of_the_site() -> None:
+    when = "date: 2021-11-27\ntime: '9:30-11:30'\n"
+    head = f'layout: post\ntitle: "Sums"\n{when}tags:\n  - maths\nspeaker: "Ada Lovelace"\n'
+    reading = talklists.read(f"---\n{head}---\n\nAbstract: They add up.\n".encode(), Context(name="Sums"))
+    talk = Talk(title="Sums", speakers=(Speaker("Ada Lovelace"),), abstract="They add up.")
+    assert (only(reading).start, only(reading).talks) == (samples.START, (talk,))
+    assert told(reading) == ["line 4: the page names no time zone; its times were read as Asia/Shanghai"]
+
+
+def test_the_time_of_a_post_without_an_end_is_no_session() -> None:
+    post = "---\ntitle: Sums\ndate: 2021-11-27T09:30:00+08:00\nspeaker: Ada Lovelace\n---\n"
+    with pytest.raises(TalkListError) as caught:
+        talklists.read(post.encode(), Context())
+    why = "the time '2021-11-27T09:30:00+08:00' gives no end; the talk was left out"
+    assert [(problem.line, problem.message) for problem in caught.value.problems][:1] == [(3, why)]
+
+
 def test_a_talk_between_two_rules_is_no_front_matter() -> None:
     text = "---\ntitle: Sums\ndate: 2021-11-27 9:30-11:30\n---\n"
     assert only(talklists.read(text.encode(), Context(), "page")).talks[0].title == "Sums"
