@@ -135,6 +135,9 @@ class _Page:
         _refuse(torn_html(self._text))
         document = lines_of_html(self._text, self._context.source)
         self._title, self._lines = document.title, [line for line in document.lines if not line.is_footer]
+        for number, text in document.struck:
+            if text:
+                self._warn(number, f"{shortened(text)!r} is crossed out on the page, and was left out")
         return read_fields(document.lines)
 
     def _zone(self, head: list[Field], body: list[Field]) -> tuple[str, str]:

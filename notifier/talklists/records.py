@@ -197,6 +197,8 @@ class _Reader:
         return given or f"{start:%Y-%m-%d}"
 
     def _status(self, record: Record, values: Mapping[str, str], talks: Iterable[Talk]) -> Status:
+        if values.get("cancelled", "").casefold() in rows.YES:
+            return Status.CANCELLED
         text = values.get("status", "").strip()
         status = rows.STATUSES.get(text.casefold())
         if text and not status:
@@ -308,7 +310,10 @@ class _Reader:
     def _values(self, record: Record, others: frozenset[str]) -> dict[str, str]:
         """The record's texts by field, those that are records themselves left to whoever knows them."""
         values: dict[str, str] = {}
-        for key, value in record.items():
+        # Of title and topics, or of room and online, the one that is called like the field is it.
+        for key, value in sorted(
+            record.items(), key=lambda item: not cells.is_called(item[0], cells.field_of(item[0]))
+        ):
             field = cells.field_of(key)
             if key in others:
                 continue
@@ -335,6 +340,8 @@ class _Reader:
         line = record.line_of(key)
         if value is None or isinstance(value, Record):
             return ""
+        if isinstance(value, bool) and field == "cancelled":
+            return "yes" if value else ""
         if isinstance(value, bool):
             told = f'"{key}" is {str(value).lower()}, not a text: not read'
             self._warn(told, "write it in quotes; YAML takes NO and off for false", line)

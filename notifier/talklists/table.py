@@ -13,7 +13,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,7 @@ from notifier.locations import did_you_mean
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
+from notifier.talklists.parts.dates import Order
 from notifier.talklists.parts.items import DAY, Item, rows_of
 from notifier.talks import Seminar, clean_line, clean_text
 
@@ -39,6 +40,7 @@ _PAGE = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _HEADS = "Date/日期, Time/时间, Speaker/报告人, Affiliation/单位, Title/题目, Abstract/摘要, Slides/幻灯片, Replay/回放"
+_DATED = ("date", "time", "start", "end")
 _LATEST_HEAD = 3  # a spreadsheet may say what it is above its head
 
 
@@ -81,7 +83,7 @@ class _Table:
 
 def _reading(table: _Table, context: Context) -> Reading:
     sessions = rows.Sessions(ZoneInfo(context.timezone))
-    for row in table.rows:
+    for row in _with_plain_dates(table):
         sessions.add(row)
     found = rows.unique(sessions.sessions())
     problems = sorted([*table.problems, *sessions.problems], key=lambda p: p.line or 0)
@@ -90,6 +92,19 @@ def _reading(table: _Table, context: Context) -> Reading:
         raise TalkListError((*problems, none))
     seminar = Seminar(id=context.id, name=table.name or context.name, timezone=context.timezone, sessions=found)
     return Reading(seminar, tuple(problems), has_ids=all(row.get("id") for row in table.rows))
+
+
+def _with_plain_dates(table: _Table) -> list[rows.Row]:
+    """The rows with dates such as 3/12/2026 made plain, where the others show which figure is the month."""
+    order = Order.of(text for row in table.rows for name in _DATED if (text := row.get(name)))
+    if order is None:
+        return table.rows
+    plain = [replace(row, values=dict(row.values) | {n: order.made_plain(row.get(n)) for n in _DATED if row.get(n)})
+             for row in table.rows]  # fmt: skip
+    changed = next((row for row, other in zip(table.rows, plain, strict=True) if row.values != other.values), None)
+    if changed:
+        table.warn(f"{order}", "write dates as 2021-11-27", changed.line)
+    return plain
 
 
 # Columns --------------------------------------------------------------------------------------------------------
@@ -119,6 +134,11 @@ def _names(heads: Sequence[str], line: int, table: _Table) -> list[str]:
         if not name and head.strip():
             hint = did_you_mean(head.strip(), cells.FIELDS) or f"known are {_HEADS}"
             table.warn(f'the column "{clean_line(head)}" is not known: not read', hint, line)
+    for place, (head, name) in enumerate(zip(heads, names, strict=True)):
+        if name in cells.CALLED and not cells.is_called(head, name) and any(cells.is_called(h, name) for h in heads):
+            told = f'the column "{clean_line(head)}" stands beside one that is called {name}: not read'
+            table.warn(told, "", line)
+            names[place] = ""
     for name in sorted({name for name in names if name and names.count(name) > 1} - {"date", "time"}):
         table.warn(f"{names.count(name)} columns say the {name}: their texts are put together", "drop one", line)
     return names

@@ -27,6 +27,7 @@ _WORDS = {
     "end": "end, end time, ends, until, to, 结束, 结束时间",
     "timezone": "timezone, time zone, tz, zone, 时区",
     "status": "status, 状态",
+    "cancelled": "cancelled, canceled, is cancelled, 取消, 是否取消",
     "notice": "note, notes, remark, remarks, comment, comments",
     "speakers": "name, who, presenters, speaker names, 姓名",
     "affiliations": "speaker institution",
@@ -80,6 +81,15 @@ def field_of(label: str) -> str:
         return name
     kind = kind_of(label.replace("_", " "))
     return _FIELD_OF_KIND.get(kind, "") if kind else ""
+
+
+# Of these a row has one: beside a column of the very name, another that may be meant by it (topics, online) is not it.
+CALLED = FIELDS - {"date", "time", "speakers", "affiliations", "references", "notice"}
+
+
+def is_called(label: str, name: str) -> bool:
+    """Whether the label is the field's own name, and not only one that may be meant by it."""
+    return _key(label) == _key(name)
 
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -309,11 +319,12 @@ def joining_in(text: str) -> Joining:
     urls = [link.url for link in links_in(text)]
     alternate = _ALTERNATE_ID.search(text)
     shorn = _ALTERNATE_ID.sub("", text)
-    meeting, passcode = _MEETING_ID.search(shorn), _PASSCODE.search(shorn)
+    # The `pwd=` of a link is for the program that opens it, and not what a person types.
+    meeting, passcode = _MEETING_ID.search(shorn), _PASSCODE.search(_BARE_LINK.sub(" ", shorn))
     room = Room(
         url=_first(urls, is_meeting),
         meeting_id=meeting[1] if meeting else "",
-        passcode=passcode["any"] or passcode["digits"] if passcode else "",
+        passcode=plain_passcode(passcode["any"] or passcode["digits"]) if passcode else "",
         alternate_id=alternate[1] if alternate else "",
         download_url=_first(urls, is_download),
     )
@@ -338,6 +349,11 @@ def is_livestream(url: str) -> bool:
 def is_replay(url: str) -> bool:
     """Whether the address is one of a recorded video."""
     return bool(_REPLAY_HOST.match(url))
+
+
+def plain_passcode(text: str) -> str:
+    """The passcode as it is typed: no meeting's passcode has the full-width figures that a Chinese text may show."""
+    return unicodedata.normalize("NFKC", text)
 
 
 def _first(urls: Iterable[str], is_wanted: Callable[[str], bool]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from typing import TypeVar
+from zoneinfo import available_timezones
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
@@ -32,6 +34,7 @@ _DAYS = tuple(
     )
 )
 
+_STROKED = re.compile(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2((?:19|20)\d\d)(?!\d)")
 _WEEKDAY = re.compile(
     r"(?:星期|礼拜|周)(?P<zh>[一二三四五六日天])"
     r"|\b(?P<en>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?\b\.?",
@@ -43,6 +46,7 @@ _ZONE = re.compile(
     r"(?:utc|gmt)\s?(?P<sign>[+-])\s?(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?(?!\d)"
     r"|(?P<beijing>(?:\bbeijing|\bchina|\bshanghai|北京|中国)\s?(?:(?:standard\s?)?time\b|标准时间|时间)|\bbjt\b"
     r"|\(\s?(?:beijing|shanghai|北京)\s?\)|\basia/shanghai\b)"
+    r"|\b(?P<both>cet\s?/\s?cest|gmt\s?/\s?bst|est\s?/\s?edt|cst\s?/\s?cdt|mst\s?/\s?mdt|pst\s?/\s?pdt)\b"
     r"|(?<=\d\d)\+(?P<iso>\d\d):(?P<isominutes>\d\d)"
     # Only what stands behind an hour or speaks of times: "et" and "pt" are words as well.
     r"|(?:(?<=\d)|(?<=\d\s)|(?<=[ap]m)|(?<=[ap]m\s)|(?<=\.\s)|(?<=\()|(?<=in\s)|(?<=times\s))(?-i:(?P<us>[ECMP])T)\b"
@@ -54,7 +58,11 @@ _ZONE = re.compile(
 _NAMED = {"utc": 0, "gmt": 0, "est": -5, "edt": -4, "cst": 8, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}
 _NAMED |= {"bst": 1, "cet": 1, "cest": 2, "jst": 9, "kst": 9, "sgt": 8, "hkt": 8, "aest": 10}
 
+_CITY = re.compile(r"\b([A-Z][a-z]+(?:\s[A-Z][a-z]+)?)\s(?:local\s)?time\b|(东京|首尔|巴黎|柏林|伦敦|纽约)\s?时间")
+_CITIES = {"东京": "Asia/Tokyo", "首尔": "Asia/Seoul", "巴黎": "Europe/Paris", "柏林": "Europe/Berlin"}
+_CITIES |= {"伦敦": "Europe/London", "纽约": "America/New_York"}
 _STATES = {"e": "America/New_York", "c": "America/Chicago", "m": "America/Denver", "p": "America/Los_Angeles"}
+_SEASONAL = {"cet": "Europe/Berlin", "gmt": "Europe/London"} | {f"{letter}st": key for letter, key in _STATES.items()}
 
 _HALF = r"上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|晚|[ap]\.?\s?m\b\.?"
 
@@ -62,8 +70,8 @@ _HALF = r"上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|
 def _clock(n: int) -> str:
     return (
         rf"(?P<before{n}>{_HALF})?\s?(?<![\d.:])(?P<hour{n}>\d{{1,2}})(?!\d)"
-        rf"(?:\s?[:.]\s?(?P<minute{n}>\d{{1,2}})(?!\d)(?::\d\d)?"
-        rf"|\s?(?P<zh{n}>[时点])(?:\s?(?P<zhminute{n}>\d{{1,2}})\s?分?|(?P<thirty{n}>半)|整)?)?"
+        rf"(?:(?:\s?[:.]\s?|h)(?P<minute{n}>\d{{1,2}})(?!\d)(?::\d\d)?"
+        rf"|\s?(?P<zh{n}>[时点]|h\b)(?:\s?(?P<zhminute{n}>\d{{1,2}})\s?分?|(?P<thirty{n}>半)|整)?)?"
         rf"\s?(?P<after{n}>[ap]\.?\s?m\b\.?|noon\b)?"
     )
 
@@ -74,10 +82,18 @@ _SINGLE = re.compile(_clock(1), re.IGNORECASE)
 
 _UP_TO = re.compile(rf"\W*{_clock(1)}{_TO}", re.IGNORECASE)
 
-_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣〜～∼", "-") | {"∶": ":", "\u200b": ""})
-_FILLER = re.compile(r"\b(?:at|on|from|the|t)\b|北京|[\s,;.()\[\]/|@、。·•・-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE)
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣〜～∼→", "-") | {"∶": ":", "\u200b": ""})
+_FILLER = re.compile(
+    r"\b(?:at|on|from|the|t|uhr)\b|北京|[\s,;.()\[\]/|@、。·•・-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE
+)
 _EMPTY_BRACKETS = re.compile(r"[(\[【]\s*[)\]】]")  # what is left of `(Sat)`
 _DIGITS = re.compile(r"\d")
+# 星期二十点 is ten o'clock on a Tuesday: what follows a word for the week counts its days.
+_CHINESE_NUMBER = re.compile(
+    r"(?<![一二三四五六七八九十〇零○])[一二][一二三四五六七八九〇零○]{3}(?=\s?年)"
+    r"|(?<![期周拜〇零○])(?:[二三四五]?十[一二三四五六七八九]?|[一二两三四五六七八九〇零○])(?=\s?[月日号点时分])"
+)
+_CHINESE_FIGURES = {sign: n for n, sign in enumerate("〇一二三四五六七八九")} | {"零": 0, "○": 0, "两": 2}
 T = TypeVar("T")
 
 
@@ -119,6 +135,34 @@ class When:
         return not self.is_empty and not self.rest
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """In which order a list writes days and months with strokes, and the date that shows it."""
+
+    day_leads: bool
+    shown_by: str
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Order | None:
+        """The order of these dates; None where none of them shows it, or two contradict each other."""
+        found = (stroked for text in texts for stroked in _STROKED.finditer(plain(text)))
+        firm = [each for each in found if (int(each[1]) > 12) != (int(each[3]) > 12)]
+        orders = {int(each[1]) > 12 for each in firm}
+        return cls(orders.pop(), firm[0].group()) if len(orders) == 1 else None
+
+    def made_plain(self, text: str) -> str:
+        """The text with such dates written as 2021-11-27."""
+        return _STROKED.sub(self._in_full, text)
+
+    def _in_full(self, found: re.Match[str]) -> str:
+        day, month = (found[1], found[3]) if self.day_leads else (found[3], found[1])
+        return f"{found[4]}-{month}-{day}"
+
+    def __str__(self) -> str:
+        order = "the day before the month" if self.day_leads else "the month before the day"
+        return f"dates are read with {order}, as {self.shown_by} shows"
+
+
 def plain(text: str) -> str:
     """The text with full-width signs, odd spaces and the many dashes made plain, for matching only."""
     if text.isascii():
@@ -128,7 +172,7 @@ def plain(text: str) -> str:
 
 def read_when(phrase: str) -> When:
     """The time that this phrase says; empty, with the phrase as `rest`, where it says none."""
-    rest = plain(phrase)
+    rest = _with_figures(plain(phrase))
     if not _DIGITS.search(rest):
         return When(rest=rest)
     rest, zone = _take_zone(rest)
@@ -155,6 +199,19 @@ def read_when(phrase: str) -> When:
         ends_next_day=ends_next_day and hours.end is not None,
         is_ready=hours.is_ready,
     )
+
+
+def _with_figures(text: str) -> str:
+    """`二〇二六年三月七日` as 2026年3月7日: Chinese numbers before 年, 月, 日, 号, 点 and 分 in figures."""
+    return text if text.isascii() else _CHINESE_NUMBER.sub(_figures, text)
+
+
+def _figures(found: re.Match[str]) -> str:
+    said = found.group()
+    if "十" not in said:
+        return "".join(str(_CHINESE_FIGURES[sign]) for sign in said)
+    tens, _, ones = said.partition("十")
+    return str((_CHINESE_FIGURES[tens] if tens else 1) * 10 + (_CHINESE_FIGURES[ones] if ones else 0))
 
 
 def _is_next(day: Day | None, other: Day | None) -> bool:
@@ -198,6 +255,8 @@ def _take(pattern: re.Pattern[str], text: str, value_of: Callable[[re.Match[str]
 
 def _take_zone(text: str) -> tuple[str, str]:
     text, zone = _take(_ZONE, text, _zone_of)
+    if zone is None and (found := _CITY.search(text)) and (city := _zone_of_city(found[1] or found[2])):
+        return _without(text, found), city
     # `(GMT+08:00) 中国标准时间 - 北京` says one zone twice; a second, other zone belongs to hours that are not ours.
     again, second = _take(_ZONE, text, _zone_of)
     if second in ("Asia/Shanghai", "+08:00") and zone in ("Asia/Shanghai", "+08:00"):
@@ -250,6 +309,8 @@ def _weekday_of(found: re.Match[str]) -> int:
 def _zone_of(found: re.Match[str]) -> str:
     if found["beijing"]:
         return "Asia/Shanghai"
+    if found["both"]:  # the names of one zone in winter and in summer
+        return _SEASONAL[found["both"][:3].lower()]
     if found["us"] or found["area"]:
         return _STATES[(found["us"] or found["area"])[0].lower()]
     if found["iso"]:
@@ -257,6 +318,13 @@ def _zone_of(found: re.Match[str]) -> str:
     if found["name"]:
         return f"{_NAMED[found['name'].lower()]:+03d}:00"
     return f"{found['sign']}{int(found['hours']):02d}:{found['minutes'] or '00'}"
+
+
+@functools.cache
+def _zone_of_city(name: str) -> str:
+    """The zone of the city that the world's zones call by this name."""
+    end = f"/{name.replace(' ', '_')}"
+    return _CITIES.get(name) or next((key for key in sorted(available_timezones()) if key.endswith(end)), "")
 
 
 def _take_hours(text: str) -> tuple[str, When]:

@@ -284,7 +284,8 @@ class _Reader:
         if not label.is_firm and label.value:
             return starts_paragraph and _proves(label.kind, label.value)
         if label.kind is Kind.TALK:
-            return (self._gap > 0 or (starts_paragraph and not label.value)) and len(label.value) < 2 * _SHORT
+            is_bare = not label.value or _is_time(label.value)
+            return (self._gap > 0 or (starts_paragraph and is_bare)) and len(label.value) < 2 * _SHORT
         if key in _WEAK or (label.words[:1].islower() and not starts_paragraph):
             return _proves(label.kind, label.value) and starts_paragraph
         if label.kind in PROSE and label.kind is owner.kind:
@@ -314,6 +315,8 @@ class _Reader:
             label = following
             end, following = next(_seams(label.kind, label.value), (None, None))
             own = label.value if end is None else label.value[:end].rstrip(" \t,;，；|/（(")
+            if label.kind in (Kind.MEETING_ID, Kind.ALTERNATE_ID, Kind.PASSCODE):
+                own = _without_closing(own)
             yield _field(label, line.with_text(without_emphasis(own).strip()))
 
     def _without_label(self, line: Line) -> Field | None:
@@ -405,6 +408,12 @@ def _seams(kind: Kind, value: str) -> Iterator[tuple[int, Label]]:
             is_inside = seam.group()[0] in "（(" or inner[0] in "（("
             closed = label.value.rstrip(")） ") if is_inside else label.value
             yield seam.start(), replace(label, value=closed)
+
+
+def _without_closing(value: str) -> str:
+    """The value without a bracket at its end that was opened before its label."""
+    is_open = sum(map(value.count, "(（[【"))
+    return value[:-1].rstrip() if value.endswith(tuple(")）]】")) and not is_open else value
 
 
 def _could_follow(kind: Kind, line: Line, after: str) -> bool:

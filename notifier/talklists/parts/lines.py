@@ -108,6 +108,7 @@ class Document:
 
     lines: list[Line]
     title: str
+    struck: tuple[tuple[int, str], ...] = ()  # what is crossed out on the page, and is in none of its lines
 
 
 _DROPPED = frozenset(
@@ -212,9 +213,23 @@ def lines_of_html(text: str, source: str) -> Document:
     base = soup.find("base", href=True)
     address = urljoin(source, str(base["href"])) if isinstance(base, Tag) else source
     title = soup.title.get_text() if soup.title else ""
+    struck = tuple(_struck_out(soup))
     for table in soup.find_all("table"):
         _label_cells(table)
-    return Document(_Writer(address).write(soup), _tidy(title.replace("\n", " ")))
+    return Document(_Writer(address).write(soup), _tidy(title.replace("\n", " ")), struck)
+
+
+def _struck_out(soup: BeautifulSoup) -> Iterator[tuple[int, str]]:
+    """Takes what is crossed out from the page: it is what does not hold any more."""
+    for tag in soup.find_all(_is_struck):
+        if not tag.decomposed:
+            yield tag.sourceline or 0, " ".join(tag.get_text(" ").split())
+            # Its line breaks stay, so that the numbers of the lines below stay right.
+            tag.replace_with(NavigableString("\n" * str(tag).count("\n") or " "))
+
+
+def _is_struck(tag: Tag) -> bool:
+    return tag.name in ("del", "s", "strike") or "line-through" in str(tag.get("style", ""))
 
 
 def _label_cells(table: Tag) -> None:

@@ -43,6 +43,7 @@ _NAME_WORD = re.compile(r"[^\W\d_][\w'’.-]*")
 _PARTICLE = re.compile(r"d[aeiou]|del|della|van|von|de[rn]|la|le|el|al|bin|ter|dos")
 _CJK = re.compile("[\u2e80-\u9fff]")
 _FOOTNOTE = re.compile(r"(?<=\w)\s?\^?[\d*†‡§](?:\s?,\s?[\d*†‡§])*$")
+_SPACED_NAME = re.compile("(?<=^[\u4e00-\u9fff]) (?=[\u4e00-\u9fff]$)")  # 苏 晴, as wide as a name of three signs
 _BETWEEN = re.compile(r"\s*[;；、\t\n|]\s*")
 _AND = re.compile(r"\s*,?\s(?:[&＆]|and|及|和|与)\s\s*", re.IGNORECASE)
 _COMMA = re.compile(r"\s*[,，]\s*")
@@ -118,7 +119,8 @@ def people(text: str) -> tuple[list[Person], list[str]]:
         for piece, is_person in _judged(group):
             if is_person:
                 name, inside = _name_and_parentheses(piece)
-                found.append(Person(name, [*homeless, *inside]))
+                left += filter(_RANK.fullmatch, inside)
+                found.append(Person(name, [*homeless, *(place for place in inside if not _RANK.fullmatch(place))]))
                 homeless = []
             elif _RANK.fullmatch(piece):
                 left.append(piece)
@@ -276,7 +278,7 @@ def _name_and_parentheses(piece: str) -> tuple[str, list[str]]:
         return " "
 
     name = re.sub(r"(?P<open>[(（])(?P<inside>[^()（）]*)(?P<close>[)）])", keep, piece)
-    return _FOOTNOTE.sub("", " ".join(name.split())), found
+    return _SPACED_NAME.sub("", _FOOTNOTE.sub("", " ".join(name.split()))), found
 
 
 def _institutions_inside(inside: str, items: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ STATUSES = {
     "tentative": Status.TENTATIVE, "tbc": Status.TENTATIVE, "待定": Status.TENTATIVE, "暂定": Status.TENTATIVE,
     "cancelled": Status.CANCELLED, "canceled": Status.CANCELLED, "取消": Status.CANCELLED, "已取消": Status.CANCELLED,
 }  # fmt: skip
+YES = ("true", "yes", "y", "x", "1", "是", "✓", "✔", "已取消", "取消")
 _ONLINE = re.compile(
     r"(?:\W|online|virtual|remote|meeting|tencent|zoom|teams|voov|bilibili|线上|在线|网络|会议|腾讯|直播|哔哩哔哩|b站)*",
     re.IGNORECASE,
@@ -169,6 +170,8 @@ class Sessions:
         return status_of(talks)
 
     def _told_status(self, row: Row) -> Status | None:
+        if row.get("cancelled").casefold() in YES:
+            return Status.CANCELLED
         text = row.get("status")
         status = STATUSES.get(text.casefold())
         if text and not status:
@@ -229,7 +232,7 @@ def room_of(values: Mapping[str, str]) -> tuple[Room, Livestream]:
     # In a column called 腾讯会议 there may stand the link as well as the number.
     number = f"会议号 {values['url']}" if values.get("url") and not _address(values["url"]) else ""
     told = cells.joining_in("\n".join((number, *(values.get(name, "") for name in ("room", "notice", "date", "time")))))
-    own = Room(**{name: _address(values[name]) if name.endswith("url") else values[name]
+    own = Room(**{name: _address(values[name]) if name.endswith("url") else cells.known(values[name])
                   for name in ROOM_FIELDS if values.get(name)})  # fmt: skip
     stream = cells.link_in(values.get("livestream", ""))
     return cells.merged(own, told.room), Livestream(stream.url, stream.label) if stream != Link() else told.livestream

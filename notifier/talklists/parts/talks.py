@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from notifier.talklists.parts.blocks import Block
+from notifier.talklists.parts.cells import plain_passcode
 from notifier.talklists.parts.dates import plain
 from notifier.talklists.parts.fields import URL, Field, is_sentence_end
 from notifier.talklists.parts.labels import Kind
@@ -192,7 +193,7 @@ def target_of(entry: Field) -> tuple[str, str]:
     text = entry.text
     linked = next((link for line in entry.lines for link in line.links if link.url), None)
     if linked is not None:
-        words = text if text and not URL.fullmatch(text) else ""
+        words = text if any(map(str.isalnum, text)) and not URL.fullmatch(text) else ""  # an icon says nothing
         return linked.url, words
     found = URL.search(text)
     if not found:
@@ -208,7 +209,7 @@ def room_of(entry: Field, warn: Warn) -> dict[str, str]:
     if entry.kind is Kind.LIVESTREAM or (is_nobody(entry.text) and not entry.lines):
         return {}
     if entry.kind is Kind.PASSCODE:
-        return {"passcode": "" if is_nobody(entry.text) else entry.text}
+        return {"passcode": "" if is_nobody(entry.text) else plain_passcode(entry.text)}
     if entry.kind is Kind.DOWNLOAD:
         return {"download_url": _link(entry, warn)}
     if entry.kind is Kind.ALTERNATE_ID:

@@ -1,0 +1,281 @@
+"""Lists as other people keep them, in whatever form → what a careful reader takes from each, word for word."""
+
+from __future__ import annotations
+
+from datetime import time
+from textwrap import dedent
+
+import pytest
+
+from notifier import talklists
+from notifier.talklists import Context, Reading
+from notifier.talklists.parts.dates import read_when
+from notifier.talks import Room, Session, Talk
+
+
+def read(text: str, timezone: str = "Asia/Shanghai") -> Reading:
+    return talklists.read(dedent(text).lstrip("\n").encode(), Context(timezone=timezone))
+
+
+def told(reading: Reading) -> list[str]:
+    """Each session in one line: `2026-03-07 09:30-11:30: Ada (Oxford): On engines · Bob: On wheels [cancelled]`."""
+    return [_told(session) for session in reading.seminar.sessions]
+
+
+def _told(session: Session) -> str:
+    talks = " · ".join(filter(None, map(_talk, session.talks)))
+    status = "" if session.status == "confirmed" else f" [{session.status}]"
+    return f"{session.start:%Y-%m-%d %H:%M}-{session.end:%H:%M}: {talks}{status}"
+
+
+def _talk(talk: Talk) -> str:
+    people = [f"{p.name} ({'; '.join(p.affiliations)})" if p.affiliations else p.name for p in talk.speakers]
+    return ": ".join(filter(None, (", ".join(people), talk.title)))
+
+
+def warnings(reading: Reading) -> list[str]:
+    return [str(warning) for warning in reading.warnings]
+
+
+def rooms(reading: Reading) -> list[Room]:
+    return [session.room for session in reading.seminar.sessions]
+
+
+# Times ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "start", "end", "zone"),
+    [
+        ("二〇二六年三月七日（周六）晚上八点半—十点", "2026-03-07 20:30", "22:00", ""),
+        ("2026年十月二十一号 上午9点半至11点", "2026-10-21 09:30", "11:00", ""),
+        ("2026-03-05 14h30 - 15h30", "2026-03-05 14:30", "15:30", ""),
+        ("5 March 2026, 9h–10h", "2026-03-05 09:00", "10:00", ""),
+        ("5 March 2026, 16:00-17:00 Uhr", "2026-03-05 16:00", "17:00", ""),
+        ("March 7, 2026 9:30 AM → 11:30 AM", "2026-03-07 09:30", "11:30", ""),
+        ("1 July 2026, 16:00-17:00 (CET/CEST)", "2026-07-01 16:00", "17:00", "Europe/Berlin"),
+        ("1 July 2026, 16:00-17:00 (Paris time)", "2026-07-01 16:00", "17:00", "Europe/Paris"),
+        ("2026-07-01 纽约时间 9:00-10:00", "2026-07-01 09:00", "10:00", "America/New_York"),
+    ],
+)
+def test_a_time_is_read_as_it_is_written_anywhere(said: str, start: str, end: str, zone: str) -> None:
+    when = read_when(said)
+    assert when.day is not None
+    day = f"{when.day.year}-{when.day.month:02}-{when.day.day:02}"
+    assert (f"{day} {when.start:%H:%M}", f"{when.end:%H:%M}", when.zone, when.rest) == (start, end, zone, "")
+
+
+def test_a_day_of_the_week_before_an_hour_in_chinese_is_no_part_of_the_hour() -> None:
+    when = read_when("2026年3月3日 星期二十点")
+    assert (when.weekday, when.start) == (1, time(10))
+
+
+def test_a_zone_named_for_winter_and_summer_changes_between_them() -> None:
+    found = read(
+        """
+        A Seminar
+        All times are in CET/CEST.
+
+        Time: 2026-01-13 16:00-17:00
+        Title: Engines
+        Speaker: Ada Byron
+
+        Time: 2026-07-14 16:00-17:00
+        Title: Wheels
+        Speaker: Bob Stone
+        """,
+        timezone="Europe/Berlin",
+    )
+    assert told(found) == ["2026-01-13 16:00-17:00: Ada Byron: Engines", "2026-07-14 16:00-17:00: Bob Stone: Wheels"]
+
+
+@pytest.mark.parametrize(
+    ("proof", "dates"),
+    [("3/26/2026", ["2026-03-12", "2026-03-26"]), ("26/3/2026", ["2026-12-03", "2026-03-26"])],
+)
+def test_one_date_shows_how_a_table_writes_the_others(proof: str, dates: list[str]) -> None:
+    found = read(f"Date,Time,Speaker,Title\n3/12/2026,9:30-11:30,Ada Byron,A\n{proof},9:30-11:30,Bob Stone,B\n")
+    assert sorted(f"{s.start:%Y-%m-%d}" for s in found.seminar.sessions) == sorted(dates)
+    order = "the month before the day" if proof == "3/26/2026" else "the day before the month"
+    assert warnings(found) == [f"line 2: dates are read with {order}, as {proof} shows; write dates as 2021-11-27"]
+
+
+def test_dates_that_contradict_each_other_show_nothing() -> None:
+    found = read("Date,Time,Title\n3/12/2026,9:30-11:30,A\n26/3/2026,9:30-11:30,B\n3/27/2026,9:30-11:30,C\n")
+    assert [f"{s.start:%Y-%m-%d}" for s in found.seminar.sessions] == ["2026-03-26", "2026-03-27"]
+    assert "line 2: 3/12/2026 can be read as two dates" in warnings(found)[0]
+
+
+# How to join ----------------------------------------------------------------------------------------------------
+
+
+def test_the_passcode_is_the_one_that_people_type_and_not_the_one_in_the_link() -> None:
+    found = read("""
+        BEGIN:VCALENDAR
+        BEGIN:VEVENT
+        UID:1
+        SUMMARY:Engines
+        DTSTART:20260311T100000Z
+        DTEND:20260311T110000Z
+        DESCRIPTION:https://zoom.us/j/61234567890?pwd=Zm9v&from=addon\\nMeeting ID: 612 3456 7890\\nPasscode: 77123\\n
+        END:VEVENT
+        END:VCALENDAR
+        """)
+    assert rooms(found) == [
+        Room("https://zoom.us/j/61234567890?pwd=Zm9v&from=addon", "612 3456 7890", passcode="77123")
+    ]
+    assert found.seminar.sessions[0].talks == (Talk(title="Engines"),)
+
+
+def test_a_bracket_around_a_number_and_its_passcode_is_part_of_neither() -> None:
+    found = read("""
+        讨论班
+        时间：2026年3月14日 9:30-11:30
+        地点：线上（腾讯会议：987-654-321，密码：1234）
+        题目：随机算法
+        报告人：唐可（金陵大学）
+        """)
+    assert rooms(found) == [Room(meeting_id="987-654-321", passcode="1234")]
+
+
+def test_a_full_width_passcode_is_typed_in_plain_figures() -> None:
+    found = read("""
+        讨论班
+        时间：2026年3月14日 9:30-11:30
+        题目：随机算法
+        报告人：唐可（金陵大学）
+        会议号：１２３－４５６－７８９
+        密码：２００８
+        """)
+    assert rooms(found)[0].passcode == "2008"
+
+
+def test_a_table_says_in_words_that_there_is_no_passcode() -> None:
+    found = read("日期,时间,报告人,题目,腾讯会议号,密码\n2026/3/21,9:30-11:30,张清,稀疏恢复,321 654 987,无\n")
+    assert rooms(found) == [Room(meeting_id="321 654 987")]
+
+
+# Columns and keys -----------------------------------------------------------------------------------------------
+
+
+def test_a_column_called_title_is_the_title_and_topics_beside_it_are_not() -> None:
+    found = read("""
+        start_time,end_time,title,speaker,topics,online,room
+        2026-03-10 15:00:00+00:00,2026-03-10 16:00:00+00:00,Heights on curves,Dora Quill,math.NT,t,
+        """)
+    assert told(found) == ["2026-03-10 23:00-00:00: Dora Quill: Heights on curves"]
+    assert warnings(found) == [
+        'line 1: the column "topics" stands beside one that is called title: not read',
+        'line 1: the column "online" stands beside one that is called room: not read',
+    ]
+
+
+def test_a_key_called_title_is_the_title_whatever_stands_before_it() -> None:
+    found = read("""
+        [{"topics": "math.NT", "title": "Heights on curves", "speaker": "Dora Quill",
+          "start": "2026-03-10T15:00:00+00:00", "end": "2026-03-10T16:00:00+00:00"}]
+        """)
+    assert told(found) == ["2026-03-10 23:00-00:00: Dora Quill: Heights on curves"]
+
+
+@pytest.mark.parametrize("word", ["true", "yes", '"x"', "是"])
+def test_a_record_marked_as_cancelled_is(word: str) -> None:
+    found = read(f"""
+        - date: 2026-03-31
+          time: 16:00-17:00
+          speaker: Ana Costa
+          title: Two views of one knot
+          cancelled: {word}
+        """)
+    assert told(found) == ["2026-03-31 16:00-17:00: Ana Costa: Two views of one knot [cancelled]"]
+
+
+def test_a_record_marked_as_not_cancelled_is_on() -> None:
+    found = read("""
+        - date: 2026-03-31
+          time: 16:00-17:00
+          speaker: Ana Costa
+          title: Two views of one knot
+          cancelled: false
+        """)
+    assert told(found) == ["2026-03-31 16:00-17:00: Ana Costa: Two views of one knot"]
+
+
+# Pages ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_crossed_out_holds_no_more_and_is_told_of() -> None:
+    found = read("""
+        <html><body><h1>A Seminar</h1>
+        <p><b>Time:</b> <del>2026-03-10 9:30-11:30</del> 2026-03-12 9:30-11:30 (UTC+8)</p>
+        <p><b>Title:</b> <span style="text-decoration: line-through">Engines</span> Wheels</p>
+        <p><b>Speaker:</b> Ada Byron</p>
+        </body></html>
+        """)
+    assert told(found) == ["2026-03-12 09:30-11:30: Ada Byron: Wheels"]
+    assert warnings(found) == [
+        "line 2: '2026-03-10 9:30-11:30' is crossed out on the page, and was left out",
+        "line 3: 'Engines' is crossed out on the page, and was left out",
+    ]
+
+
+def test_a_number_with_its_slot_begins_the_next_talk_right_below_an_abstract() -> None:
+    (session,) = read("""
+        讨论班
+
+        第12次
+        时间：2026年3月14日（周六）上午9:30—11:30
+        报告一：9:30-10:30
+        题目：高维方程
+        报告人：唐可（金陵大学）
+        摘要：介绍三类方法。
+        报告二：10:30-11:30
+        题目：随机算法
+        报告人：Mia Jensen（Aarhus University）
+        摘要：去随机化。
+        """).seminar.sessions
+    assert _told(session) == (
+        "2026-03-14 09:30-11:30: 唐可 (金陵大学): 高维方程 · Mia Jensen (Aarhus University): 随机算法"
+    )
+    assert [talk.abstract for talk in session.talks] == ["介绍三类方法。", "去随机化。"]
+    assert [f"{talk.start:%H:%M}" for talk in session.talks if talk.start] == ["09:30", "10:30"]
+
+
+def test_a_number_alone_below_an_abstract_is_no_part_of_it() -> None:
+    found = read("""
+        A Seminar
+
+        No. 41
+        Speaker: Ada Byron (University of Oxford)
+        Title: Engines
+        Time: 2026-03-12 16:00-17:00
+        Abstract: Engines turn.
+
+        No. 42
+        Speaker: Bob Stone (University of Bath)
+        Title: Wheels
+        Time: 2026-03-26 16:00-17:00
+        """)
+    assert [talk.abstract for session in found.seminar.sessions for talk in session.talks] == ["Engines turn.", ""]
+
+
+def test_a_rank_is_no_institution_and_a_spaced_name_no_longer_one() -> None:
+    found = read("""
+        讨论班
+        时 间：2026年3月14日 9:30-11:30
+        题 目：流形上的优化
+        报 告 人：苏  晴（副教授，云岭大学）
+        """)
+    assert told(found) == ["2026-03-14 09:30-11:30: 苏晴 (云岭大学): 流形上的优化"]
+    assert "line 4: '副教授' beside the speaker was left out" in warnings(found)
+
+
+def test_a_picture_of_a_page_is_no_label_of_the_slides() -> None:
+    found = read("""
+        <table><tr><th>Date</th><th>Speaker</th><th>Title</th><th>Slides</th></tr>
+        <tr><td>2026-03-10 9:30-11:30</td><td>Ada Byron</td><td>Engines</td>
+        <td><a href="https://example.org/a.pdf">📄</a></td></tr></table>
+        """)
+    slides = found.seminar.sessions[0].talks[0].slides
+    assert slides is not None
+    assert (slides.url, slides.label) == ("https://example.org/a.pdf", "")
