@@ -15,7 +15,7 @@ import secrets
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -24,7 +24,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from notifier import clock, control, desk, files, foresight, intake, notices, pages, revisions, systemd, talks, wiring
+from notifier import clock, control, desk, files, foresight, intake, notices, pages, revisions, systemd, wiring
 from notifier.collector import Collector, Leniency
 from notifier.config import Config
 from notifier.control import Request
@@ -32,16 +32,16 @@ from notifier.dispatch import Dispatcher
 from notifier.errors import MailboxError, NotifierError, Problem
 from notifier.intake import Accepted
 from notifier.locks import lock
-from notifier.messages import Composer, Message, trouble
+from notifier.mailroom import Mailroom
 from notifier.metrics import Figures
-from notifier.notices import OF_SUBSCRIPTIONS, Decision, Kind, Verdict
+from notifier.notices import Decision, Verdict
 from notifier.office import Office
 from notifier.pages import Snapshot
 from notifier.revisions import Identity
 from notifier.server import Server
-from notifier.stores import Claim, Progress
+from notifier.stores import Progress
 from notifier.subscriptions import Subscriptions
-from notifier.talks import Audience, Seminar, Session
+from notifier.talks import Seminar, Session
 from notifier.tokens import LINK_KEYS, Keyring
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ HIGH_WATER_EVERY = timedelta(minutes=1)  # a fifth of what a clock may be behind
 OVERSLEPT = timedelta(seconds=60)
 OUT_OF_REACH = 2  # visits to the mailbox in a row that failed, and a person must look
 PROGRESS_EVERY = timedelta(minutes=1)
-TROUBLE_EVERY = timedelta(hours=1)
 _APPROVE = "say 'notifier approve' to let it out now, or mend the talk list"
 OLD_STORE = (
     "the store is older than what was published from it, as after a backup was put back: whoever had mail since then"
@@ -59,31 +58,11 @@ OLD_STORE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Matter:
-    """What one notice tells now, the same to all of its readers: the session as this audience may see it."""
-
-    seminar: Seminar
-    notice_id: int
-    kind: Kind
-    shown: Session | None
-    before: Session | None = None
-    audience: Audience = Audience.PUBLIC
-    is_stale: bool = False
-
-    def is_of(self, claim: Claim, seminar: Seminar, now: datetime) -> bool:
-        """Whether it is what this claim tells of the seminar at that time."""
-        if self.notice_id != claim.notice_id or self.seminar is not seminar:
-            return False
-        return self.shown is None or notices.audience(self.kind, self.shown, now) is self.audience
-
-
 class Daemon:
     """One seminar's daemon. `run` returns after a clean stop; everything that it holds is then released."""
 
     def __init__(self, config: Config, *, now: Callable[[], datetime] = clock.now) -> None:
         self._config = config
-        self._levels = config.visibility.levels
         self._now = now
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -102,8 +81,6 @@ class Daemon:
         self._mailbox_trouble = ""
         self.mailings: Mapping[str, Progress] = {}  # by name, those that were not over when it was last looked
         self._progress_told: datetime | None = None
-        self._told_trouble: dict[str, datetime] = {}
-        self._matter: _Matter | None = None  # of the mail that was composed last
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconciled = clock.since_boot()
 
@@ -155,7 +132,7 @@ class Daemon:
             wiring.lanes(
                 self._config, {name: await self._store.fact(f"spent {name}") for name in ("smtp", "fallback")}
             ),
-            self._compose,
+            self._mailroom.compose,
             self._now,
             sign=wiring.sign(self._config),
             patience=wiring.patience(self._config),
@@ -187,6 +164,9 @@ class Daemon:
             now=self._now,
             coming=lambda now: self._seminar.next_session(now),
             wake=lambda: self._dispatcher.wake(),
+        )
+        self._mailroom = Mailroom(
+            self._config, seminar=lambda: self._seminar, keyring=lambda: self._people.keyring, now=self._now
         )
         high_water = await self._store.fact("high_water")
         self._guard = clock.Guard(datetime.fromisoformat(high_water) if high_water else self._started)
@@ -518,7 +498,7 @@ class Daemon:
             await asyncio.to_thread(self._witness.note, (), latest)
         self._documents |= fresh
         self._snapshot = snapshot
-        self._make_composers()
+        self._mailroom.renew(self._mail_templates)
         if self._server is not None:
             self._server.snapshot = snapshot
         self._spawn(self._warm(snapshot))
@@ -529,44 +509,11 @@ class Daemon:
         if self._server is not None and self._server.snapshot is snapshot:
             self._server.snapshot = snapshot  # what was answered before them is forgotten
 
-    def _make_composers(self) -> None:
-        sites = wiring.mail_sites(self._config, self._seminar, self._people.keyring)
-        shared = {id(site): Composer(site, self._mail_templates) for site in sites.values()}
-        self._composers = {lane: shared[id(site)] for lane, site in sites.items()}
-
-    def _compose(self, claim: Claim) -> Message | None:
-        matter = self._matter
-        if matter is None or not matter.is_of(claim, self._seminar, self._now()):
-            matter = self._matter = self._matter_of(claim)
-        if matter.is_stale:
-            return None
-        return self._composers[claim.lane].compose(
-            claim.notice, matter.shown, claim.subscriber, date=claim.opened_at, before=matter.before
-        )
-
-    def _matter_of(self, claim: Claim) -> _Matter:
-        kind, seminar = claim.notice.kind, self._seminar
-        session = seminar.session(claim.notice.told_session)
-        if kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
-            return _Matter(seminar, claim.notice_id, kind, None, is_stale=True)
-        if session is None:
-            return _Matter(seminar, claim.notice_id, kind, None)
-        audience = notices.audience(kind, session, self._now())
-        shown = talks.shown_to(audience, session, self._levels)
-        before = talks.shown_to(audience, claim.before, self._levels) if claim.before else None
-        return _Matter(seminar, claim.notice_id, kind, shown, before, audience)
-
     def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:
         """Mails the organisers what is wrong, at most once an hour for one cause."""
-        now = self._now()
-        last = self._told_trouble.get(subject)
-        if self._accepted is None or (last is not None and now - last < TROUBLE_EVERY):
-            return
-        self._told_trouble[subject] = now
-        sites = wiring.mail_sites(self._config, self._seminar, self._people.keyring)
-        for address in self._config.mail.organisers:
-            written = {lane: trouble(site, address, subject, tuple(problems), date=now) for lane, site in sites.items()}
-            self._dispatcher.send_aside(written)
+        if self._accepted is not None:
+            for written in self._mailroom.troubles(subject, problems):
+                self._dispatcher.send_aside(written)
 
     # --- what people ask: the command line, and readers through the server ---
 
@@ -588,7 +535,7 @@ class Daemon:
                 if request["do"] == "release":
                     self._dispatcher.mended()
                 self._people.keyring = Keyring.parse(await self._store.fact(LINK_KEYS))
-                self._make_composers()
+                self._mailroom.renew(self._mail_templates)
                 self._wake.set()
                 return answer
 

@@ -1,0 +1,102 @@
+"""What the ledger owes, and what is wrong → mail that tells it as list, templates and keys are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notifier import notices, talks, wiring
+from notifier.config import Config
+from notifier.errors import Problem
+from notifier.letters import Templates
+from notifier.messages import Composer, Message, trouble
+from notifier.notices import OF_SUBSCRIPTIONS, Kind
+from notifier.stores import Claim
+from notifier.talks import Audience, Seminar, Session
+from notifier.tokens import Keyring
+
+TROUBLE_EVERY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Matter:
+    """What one notice tells now, the same to all of its readers: the session as this audience may see it."""
+
+    seminar: Seminar
+    notice_id: int
+    kind: Kind
+    shown: Session | None
+    before: Session | None = None
+    audience: Audience = Audience.PUBLIC
+    is_stale: bool = False
+
+    def is_of(self, claim: Claim, seminar: Seminar, now: datetime) -> bool:
+        """Whether it is what this claim tells of the seminar at that time."""
+        if self.notice_id != claim.notice_id or self.seminar is not seminar:
+            return False
+        return self.shown is None or notices.audience(self.kind, self.shown, now) is self.audience
+
+
+class Mailroom:
+    """Composes one seminar's mail for every lane; `seminar` and `keyring` give the list and the keys as they are."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        seminar: Callable[[], Seminar],
+        keyring: Callable[[], Keyring],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._config = config
+        self._levels = config.visibility.levels
+        self._seminar = seminar
+        self._keyring = keyring
+        self._now = now
+        self._composers: Mapping[str, Composer] = {}
+        self._matter: _Matter | None = None  # of the mail that was composed last
+        self._told_trouble: dict[str, datetime] = {}
+
+    def renew(self, templates: Templates) -> None:
+        """Has mail composed from now on by these templates, and by the list and the keys as they are now."""
+        sites = wiring.mail_sites(self._config, self._seminar(), self._keyring())
+        shared = {id(site): Composer(site, templates) for site in sites.values()}
+        self._composers = {lane: shared[id(site)] for lane, site in sites.items()}
+
+    def compose(self, claim: Claim) -> Message | None:
+        """The message that this claim is for; None where what it was to tell is no longer so."""
+        matter = self._matter
+        if matter is None or not matter.is_of(claim, self._seminar(), self._now()):
+            matter = self._matter = self._matter_of(claim)
+        if matter.is_stale:
+            return None
+        return self._composers[claim.lane].compose(
+            claim.notice, matter.shown, claim.subscriber, date=claim.opened_at, before=matter.before
+        )
+
+    def _matter_of(self, claim: Claim) -> _Matter:
+        kind, seminar = claim.notice.kind, self._seminar()
+        session = seminar.session(claim.notice.told_session)
+        if kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
+            return _Matter(seminar, claim.notice_id, kind, None, is_stale=True)
+        if session is None:
+            return _Matter(seminar, claim.notice_id, kind, None)
+        audience = notices.audience(kind, session, self._now())
+        shown = talks.shown_to(audience, session, self._levels)
+        before = talks.shown_to(audience, claim.before, self._levels) if claim.before else None
+        return _Matter(seminar, claim.notice_id, kind, shown, before, audience)
+
+    def troubles(self, subject: str, problems: Iterable[Problem]) -> list[dict[str, Message]]:
+        """What tells each organiser of this trouble, by lane; nothing where they were told of it within the hour."""
+        now = self._now()
+        last = self._told_trouble.get(subject)
+        if last is not None and now - last < TROUBLE_EVERY:
+            return []
+        self._told_trouble[subject] = now
+        told = tuple(problems)
+        sites = wiring.mail_sites(self._config, self._seminar(), self._keyring())
+        return [
+            {lane: trouble(site, address, subject, told, date=now) for lane, site in sites.items()}
+            for address in self._config.mail.organisers
+        ]
