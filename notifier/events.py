@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from icalendar import Alarm, Event, Parameters, vCategory, vDDDTypes, vInt, vTex
 from notifier.contentlines import serialised
 from notifier.mathtext import plain_math
 from notifier.talks import Link, Session, Talk, grouped
+from notifier.timezones import told
 
 LONGEST_SUMMARY = 255
 LONGEST_DESCRIPTION = 8000  # Google's limit
@@ -96,8 +97,8 @@ def event_of(session: Session, seminar_name: str, base_url: str, language: str) 
             "LAST-MODIFIED": modified,
             "CREATED": vDDDTypes((session.created or session.modified or session.start).astimezone(UTC)),
             "SEQUENCE": vInt(session.revision),
-            "DTSTART": vDDDTypes(_local(session.start, session.timezone)),
-            "DTEND": vDDDTypes(_local(session.end, session.timezone)),
+            "DTSTART": vDDDTypes(told(session.start, session.timezone)),
+            "DTEND": vDDDTypes(told(session.end, session.timezone)),
             "SUMMARY": vText(summary(session, seminar_name, language)),
             "DESCRIPTION": vText(_description(session, page, language)),
             "URL": vUri(page),
@@ -111,12 +112,6 @@ def event_of(session: Session, seminar_name: str, base_url: str, language: str) 
         event["LOCATION"] = vText(location)
     _add_conferences(event, session, language)
     return serialised(event)
-
-
-def _local(moment: datetime, zone: str) -> datetime:
-    local = moment.astimezone(ZoneInfo(zone))
-    # RFC 5545 section 3.3.5: of an hour that is lived through twice, a local time is the first; UTC can say the other.
-    return moment.astimezone(UTC) if local.fold else local
 
 
 def _add_conferences(event: Event, session: Session, language: str) -> None:
@@ -170,7 +165,7 @@ def summary(session: Session, seminar_name: str, language: str) -> str:
 
 
 def _headline(talk: Talk, language: str) -> str:
-    speakers = ", ".join(line(speaker.name) for speaker in talk.speakers)
+    speakers = ", ".join(filter(None, (line(speaker.name) for speaker in talk.speakers)))
     title = _title(talk, language)
     return f"{speakers}: {title}" if speakers else title
 
@@ -235,7 +230,7 @@ def _talk_parts(talk: Talk, number: int, session: Session, language: str) -> tup
     lines = [f"{place}{_slot(talk, session.timezone)}{_title(talk, language)}"]
     for speaker in talk.speakers:
         affiliations = "; ".join(map(line, speaker.affiliations))
-        lines.append(line(speaker.name) + (f" ({affiliations})" if affiliations else ""))
+        lines.append(" ".join(filter(None, (line(speaker.name), affiliations and f"({affiliations})"))))
         if speaker.homepage:
             lines.append(_labelled({"homepage": _link(speaker.homepage)}, language))
     slides = talk.slides or Link()

@@ -128,6 +128,12 @@ class Talk(_Safe):
 
     _paragraphs = frozenset({"abstract", "abstract_zh", "bio"})
 
+    def __post_init__(self) -> None:
+        _Safe.__post_init__(self)  # not super(), as in Seminar
+        # Of a name that was nothing but unsafe characters nobody is left.
+        known = tuple(s for s in self.speakers if s.name or s.affiliations or s.homepage)
+        object.__setattr__(self, "speakers", known)
+
     def title_in(self, language: str) -> str:
         """The title for readers of this language, else in the language it was written in."""
         return self.title_zh if language == "zh" and self.title_zh else self.title
@@ -218,8 +224,8 @@ class Seminar(_Safe):
         object.__setattr__(self, "sessions", tuple(sorted(self.sessions, key=lambda s: (s.start.timestamp(), s.id))))
 
     def name_in(self, language: str) -> str:
-        """The series' name for readers of this language."""
-        return self.name_zh if language == "zh" and self.name_zh else self.name
+        """The series' name for readers of this language; its id, where nobody gave it a name."""
+        return (self.name_zh if language == "zh" else "") or self.name or self.name_zh or self.id
 
     def description_in(self, language: str) -> str:
         """The series' description for readers of this language."""

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from icalendar import Timezone, TimezoneDaylight, TimezoneStandard, vRecur
@@ -16,7 +17,8 @@ from notifier.contentlines import serialised
 from notifier.talks import Session
 
 _SECOND = timedelta(seconds=1)
-_TABLES_END = 2038  # the year in which zones' tables end; a rule that holds until then is taken to stay
+# The years of which rules tell here, as zones' tables do.
+_TABLES_BEGIN, _TABLES_END = 1970, 2038
 
 
 def timezones(sessions: Sequence[Session], fallback: str) -> Iterator[bytes]:
@@ -28,6 +30,14 @@ def timezones(sessions: Sequence[Session], fallback: str) -> Iterator[bytes]:
         zones = {fallback: 2020}
     for zone, year in sorted(zones.items()):
         yield _timezone(zone, year)
+
+
+def told(moment: datetime, zone: str) -> datetime:
+    """The moment as an event says it: by the zone's clock, or in UTC where that and the rules would not tell it."""
+    local = moment.astimezone(ZoneInfo(zone))
+    # RFC 5545 section 3.3.5: of an hour that is lived through twice, a local time is the first; UTC can say the other.
+    is_plain = not local.fold and _TABLES_BEGIN <= local.year < _TABLES_END
+    return local if is_plain else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ def _timezone(zone: str, year: int) -> bytes:
     Outlook misread, lets summer time begin an hour late, and misses the short ones of Morocco.
     """
     # Two years before the first event: ts-ics passes over the first day of a rule such as the last Sunday of October.
-    first = datetime(min(max(year - 2, 1970), _TABLES_END - 2), 1, 1, tzinfo=UTC)
+    first = datetime(min(max(year - 2, _TABLES_BEGIN), _TABLES_END - 2), 1, 1, tzinfo=UTC)
     onsets = _onsets(ZoneInfo(zone), first, datetime(_TABLES_END, 1, 1, tzinfo=UTC))
     timezone = Timezone()
     timezone.add("TZID", zone)
@@ -95,15 +105,18 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def _rules(onsets: _Onsets) -> Iterator[tuple[datetime, vRecur | None]]:
-    """One start with its yearly rule, or every start by itself where they follow none."""
+    """Every start by itself, up to the yearly rule that holds until the tables end, where there is one."""
     starts = onsets.starts
-    weekdays = set.intersection(*map(_weekdays, starts))
-    alike = {(start.month, start.time()) for start in starts}
-    every_year = [start.year for start in starts] == list(range(starts[0].year, _TABLES_END))
-    if every_year and weekdays and len(alike) == 1:
-        yield starts[0], vRecur(FREQ="YEARLY", BYMONTH=starts[0].month, BYDAY=min(weekdays))
-    else:
-        yield from ((start, None) for start in starts)
+    since, weekdays = len(starts) - 1, _weekdays(starts[-1])
+    for later, earlier in pairwise(reversed(starts)):
+        common = weekdays & _weekdays(earlier)
+        if not common or (later.year - 1, later.month, later.time()) != (earlier.year, earlier.month, earlier.time()):
+            break
+        since, weekdays = since - 1, common
+    has_rule = starts[-1].year == _TABLES_END - 1 and since < len(starts) - 1
+    yield from ((start, None) for start in (starts[:since] if has_rule else starts))
+    if has_rule:
+        yield starts[since], vRecur(FREQ="YEARLY", BYMONTH=starts[since].month, BYDAY=min(weekdays))
 
 
 def _weekdays(day: datetime) -> set[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import pytest
-from samples import DAYS, HOURS, START, session
+from samples import DAYS, START, session
 from test_feed import FULL, LINK, SITE, WANG, ZHU, event, rendered, uids, unfolded
 
 from notifier import events
@@ -199,11 +198,11 @@ def test_how_to_join_stays_whatever_is_long():
     assert f"参会链接 Join: {LINK}\n会议号 Meeting ID: 329 744 341\n" in text
 
 
-def test_the_second_of_two_equal_hours_is_told_in_utc():
-    night = datetime(2021, 10, 31, 0, 30, tzinfo=UTC)
-    found = event(session(night, end=night + HOURS, timezone="Europe/Berlin"))
-    assert (found.start, found.end) == (night.astimezone(ZoneInfo("Europe/Berlin")), night + HOURS)
-    assert found["DTEND"].to_ical() == b"20211031T013000Z"
+def test_a_speaker_without_a_name_leaves_no_gap():
+    talks = (Talk(title="On sets", speakers=(Speaker("\ud83d"), Speaker("", ("ECNU",)), Speaker("Ada"))),)
+    found = event(session(talks=talks))
+    assert found["SUMMARY"] == "Ada: On sets"
+    assert found["DESCRIPTION"].endswith("On sets\n(ECNU)\nAda")
 
 
 def test_what_was_made_already_is_never_taken_for_another_session(monkeypatch: pytest.MonkeyPatch):

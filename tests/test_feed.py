@@ -82,6 +82,12 @@ def test_the_feed_says_what_calendar_programs_ask_for():
     ]
 
 
+def test_a_seminar_without_a_name_is_called_by_its_id():
+    unnamed = replace(seminar(), name="\u202e")
+    lines = unfolded(feed.render(unnamed, now=START, base_url=SITE, options=ALL))
+    assert {"NAME:jsml", "X-WR-CALNAME:jsml", "CATEGORIES:jsml"} <= {*lines}
+
+
 def test_the_feed_has_what_breaks_programs_nowhere():
     data = rendered(session(), session(START + 14 * DAYS, id="b"))
     outside_events = re.sub(rb"BEGIN:VEVENT.*?END:VEVENT", b"", data, flags=re.DOTALL)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from icalendar import Timezone
-from samples import DAYS, HOURS, START, session
-from test_feed import calendar, rendered
+from samples import DAYS, HOURS, MINUTES, START, session
+from test_feed import calendar, event, rendered
 
 
 def vtimezone(zone: str, start: datetime) -> Timezone:
@@ -93,6 +93,31 @@ def test_a_rule_reaches_back_to_the_first_event():
     assert old.astimezone(read).utcoffset() == 2 * HOURS
 
 
+def test_a_list_of_many_years_has_the_rule_of_today_and_what_was_before_it_by_itself():
+    """New York's law is of 2007: until then it was another, and from then on the rule holds for ever."""
+    read = vtimezone("America/New_York", datetime(2005, 7, 1, tzinfo=UTC))
+    assert [(block["DTSTART"].to_ical(), "RRULE" in block) for block in read.walk("DAYLIGHT")] == [
+        (b"20030406T020000", False),
+        (b"20040404T020000", False),
+        (b"20050403T020000", False),
+        (b"20060402T020000", False),
+        (b"20070311T020000", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        datetime(1955, 7, 1, 12, tzinfo=UTC),
+        datetime(1969, 12, 31, 22, tzinfo=UTC),
+        datetime(2038, 1, 1, tzinfo=UTC),
+    ],
+)
+def test_a_time_of_which_no_rule_tells_is_told_in_utc(day: datetime):
+    found = event(session(day, end=day + MINUTES, timezone="Europe/Berlin"))
+    assert found["DTSTART"].to_ical() == f"{day:%Y%m%dT%H%M%SZ}".encode()
+
+
 @pytest.mark.parametrize("year", [1900, 2045])
 def test_a_zone_has_rules_for_any_year(year: int):
     assert vtimezone("Europe/Berlin", datetime(year, 7, 1, tzinfo=UTC)).subcomponents != []
@@ -102,3 +127,10 @@ def test_utc_needs_no_zone():
     data = rendered(session(timezone="UTC"))
     assert b"\r\nDTSTART:20211127T013000Z\r\n" in data
     assert b"VTIMEZONE" not in data
+
+
+def test_the_second_of_two_equal_hours_is_told_in_utc():
+    night = datetime(2021, 10, 31, 0, 30, tzinfo=UTC)
+    found = event(session(night, end=night + HOURS, timezone="Europe/Berlin"))
+    assert (found.start, found.end) == (night.astimezone(ZoneInfo("Europe/Berlin")), night + HOURS)
+    assert found["DTEND"].to_ical() == b"20211031T013000Z"
