@@ -196,9 +196,8 @@ class Dispatcher:
 
     def room(self, lane: Lane) -> int:
         """How many more messages of the ledger this lane may be given now, if there are any for it."""
-        if not self.may_send or not (self._helps(lane) or any(self._is_for(lane, claim) for claim in self._claims)):
-            return 0
-        return lane.room(self._now())
+        is_wanted = self._helps(lane) or any(one.resends and self._is_for(lane, one) for one in self._claims)
+        return lane.room(self._now()) if self.may_send and is_wanted else 0
 
     def may_hand_out(self, lane: Lane) -> bool:
         """Whether this lane may be given now what is in flight to it in the ledger."""
