@@ -343,6 +343,7 @@ class Link:
     async def _address(self, turn: _Turn) -> Outcome:
         """The server's first word against sender, recipient or DATA; else its 354."""
         verdict: Outcome | None = None
+        has_recipient = False  # although the server refused the sender
         if self._needs_reset:
             await self._reset()
         for stage, command in zip((Stage.MAIL, Stage.RCPT, Stage.DATA), turn.commands, strict=True):
@@ -359,7 +360,13 @@ class Link:
                 verdict = None if outcome.answer is Answer.ACCEPTED and stage is not Stage.DATA else outcome
                 if verdict is not None and not self._pipelines:
                     break
-            elif stage is Stage.DATA and reply.code == 354:
+            elif stage is Stage.RCPT:
+                has_recipient = reply.code // 100 == 2
+            elif reply.code == 354 and has_recipient:
+                self._wire.end(
+                    "the server takes mail from a sender whom it refused"
+                )  # anything else were an empty mail
+            elif reply.code == 354:
                 await self._end_empty()
         assert verdict is not None
         return verdict
