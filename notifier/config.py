@@ -1,16 +1,12 @@
-"""Settings text, environment and secret files → a `Config`; `config.example.toml` is its manual."""
+"""Every setting, in the tables of `config.example.toml`: its kind, its default and its bounds."""
 
 from __future__ import annotations
 
-import errno
 import re
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import time, timedelta
 from email.utils import getaddresses
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,23 +20,11 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic.fields import FieldInfo
 
 from notifier import notices
 from notifier.breakers import RESTS
-from notifier.errors import AddressError, ConfigError, Problem
-from notifier.locations import (
-    Fault,
-    Identifier,
-    KeyPath,
-    WebAddress,
-    ZoneName,
-    checked,
-    did_you_mean,
-    load,
-    problems,
-    refusal,
-)
+from notifier.errors import AddressError, Problem
+from notifier.locations import Identifier, WebAddress, ZoneName, did_you_mean, refusal
 from notifier.networks import Proxies
 from notifier.providers import PROVIDERS
 from notifier.rates import Limits
@@ -49,13 +33,10 @@ from notifier.subscribers import Allowance, normalised_address
 from notifier.talklists import FORMS, Context
 from notifier.talks import Audience
 
-ENVIRONMENT = "NOTIFIER_"
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
 SHORTEST_KEY = 16
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NEAREST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - every interface, as seen from this machine
-_CLEARTEXT = 'use "starttls" or "implicit", or write allow_cleartext = true'
 _PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 
 
@@ -133,7 +114,7 @@ def _mailbox(text: str) -> str:
     return text
 
 
-def _split(url: str) -> tuple[str, str] | None:
+def scheme_and_host(url: str) -> tuple[str, str] | None:
     """Scheme and host of a URL, or None where it has none."""
     try:
         parts = urlsplit(url)
@@ -168,8 +149,8 @@ def _talks(text: str, info: ValidationInfo) -> str:
         raise refusal("no talk list is named", 'write talks = "talks.toml"')
     if "://" not in text:
         return str(_folder(info) / text)
-    scheme, host = _split(text) or ("", "")
-    if scheme != "https" and (scheme, host) not in [("http", name) for name in _LOOPBACK]:
+    scheme, host = scheme_and_host(text) or ("", "")
+    if scheme != "https" and (scheme, host) not in [("http", name) for name in LOOPBACK]:
         raise refusal(f'"{text}" can be changed by anyone on the way', "give a file, or a page's https:// address")
     return text
 
@@ -213,11 +194,13 @@ Level = Annotated[Audience, BeforeValidator(_level)]
 Place = Annotated[Path, BeforeValidator(_path)]
 
 
-class _Section(BaseModel):
+class Table(BaseModel):
+    """A table of the settings; what it does not know is refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
 
 
-class SeminarSection(_Section):
+class SeminarSection(Table):
     """What the talk list itself may leave unsaid."""
 
     id: Identifier = "seminar"
@@ -225,7 +208,7 @@ class SeminarSection(_Section):
     timezone: ZoneName = "Asia/Shanghai"
 
 
-class ServerSection(_Section):
+class ServerSection(Table):
     """Where pages and feeds are served, and under which address people reach them."""
 
     listen: Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], BeforeValidator(_one_or_more)] = (
@@ -253,13 +236,13 @@ class ServerSection(_Section):
         return Proxies.parse(self.trusted_proxies)
 
 
-class StoreSection(_Section):
+class StoreSection(Table):
     """Where the ledger is."""
 
     path: Place = Path("var/notifier.db")
 
 
-class MailSection(_Section):
+class MailSection(Table):
     """Who writes, and by which way mail leaves."""
 
     transport: Literal["maildir", "smtp"] = "maildir"
@@ -272,7 +255,7 @@ class MailSection(_Section):
     on_ambiguous: Literal["resend", "hold"] = "resend"
 
 
-class RateTable(_Section):
+class RateTable(Table):
     """How many mails may leave in each span of time; 0 for any number."""
 
     per_second: Annotated[int, Field(ge=0)] = 0
@@ -286,7 +269,7 @@ class RateTable(_Section):
         return Limits(**dict(self))
 
 
-class RelaySection(_Section):
+class RelaySection(Table):
     """A mail server that takes our mail; `preset` fills in what is not given, and `port` follows from `tls`."""
 
     preset: Annotated[str, AfterValidator(_preset)] = ""
@@ -329,7 +312,7 @@ class FallbackSection(RelaySection):
     sender: Annotated[str, AfterValidator(lambda text: _mailbox(text) if text else "")] = ""
 
 
-class DkimSection(_Section):
+class DkimSection(Table):
     """With which keys mail is signed in the name of the sender's domain; with none without a selector."""
 
     domain: str = ""
@@ -341,7 +324,7 @@ class DkimSection(_Section):
     second_key_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
 
 
-class BouncesSection(_Section):
+class BouncesSection(Table):
     """Where mail that comes back arrives, and how it is read; nowhere without a host and a Maildir."""
 
     address: Annotated[str, AfterValidator(lambda text: _mailable(text) if text else "")] = ""
@@ -369,7 +352,7 @@ class BouncesSection(_Section):
         return bool(self.host or self.maildir)
 
 
-class NoticesSection(_Section):
+class NoticesSection(Table):
     """When notices are due."""
 
     announcement: Annotated[timedelta | None, BeforeValidator(_days_or_none)] = timedelta(days=7)
@@ -396,7 +379,7 @@ class NoticesSection(_Section):
         )
 
 
-class SubscriptionsSection(_Section):
+class SubscriptionsSection(Table):
     """Who may subscribe to mail by themselves, and how often they may ask."""
 
     open: bool = True
@@ -410,7 +393,7 @@ class SubscriptionsSection(_Section):
         return Allowance(self.mails_per_address, self.mails_per_hour, self.requests_per_network)
 
 
-class VisibilitySection(_Section):
+class VisibilitySection(Table):
     """The least audience of each join field."""
 
     url: Level = Audience.PUBLIC
@@ -426,27 +409,27 @@ class VisibilitySection(_Section):
         return dict(self)
 
 
-class DeskSection(_Section):
+class DeskSection(Table):
     """The key to the operator's desk; without one there is no desk."""
 
     key: Annotated[SecretStr, AfterValidator(_long_enough)] = SecretStr("")
     key_file: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
 
 
-class TemplatesSection(_Section):
+class TemplatesSection(Table):
     """An operator's own templates."""
 
     path: Annotated[Path | None, BeforeValidator(_path_or_none)] = None
 
 
-class LogSection(_Section):
+class LogSection(Table):
     """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"
 
 
-class Config(_Section):
+class Config(Table):
     """Every setting, checked; paths are joined to the config file's folder, derived defaults filled in.
 
     `talks` is a path or the address of a page. `warnings` are what an operator should know and may leave so.
@@ -477,6 +460,12 @@ class Config(_Section):
         """What is doubtful but can be used."""
         return self._warnings
 
+    def with_warnings(self, warnings: tuple[Problem, ...]) -> Self:
+        """The same settings, with these warnings."""
+        config = self.model_copy()
+        config._warnings = warnings
+        return config
+
     @property
     def talks_are_a_page(self) -> bool:
         """True where the talk list is fetched from the web, every `poll`."""
@@ -486,244 +475,3 @@ class Config(_Section):
     def context(self) -> Context:
         """What the talk list may leave unsaid."""
         return Context(self.seminar.id, self.seminar.name, self.seminar.timezone, self.talks)
-
-
-_SECTIONS: dict[str, type[_Section]] = {
-    name: info.annotation
-    for name, info in Config.model_fields.items()
-    if isinstance(info.annotation, type) and issubclass(info.annotation, _Section)
-}
-_OPTIONS: dict[tuple[str, ...], FieldInfo] = {
-    **{(name,): info for name, info in Config.model_fields.items() if name not in _SECTIONS},
-    **{(name, key): info for name, kind in _SECTIONS.items() for key, info in kind.model_fields.items()},
-}
-_RELAYS = tuple(name for name, kind in _SECTIONS.items() if issubclass(kind, RelaySection))
-_SECRETS = [
-    (section, key)
-    for section, kind in _SECTIONS.items()
-    for key, info in kind.model_fields.items()
-    if info.annotation is SecretStr
-]
-
-
-def no_secrets(path: Path) -> str:
-    """A reader of secret files for where there are none."""
-    raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
-
-
-def parse(
-    text: str,
-    *,
-    folder: Path,
-    source: str = "config.toml",
-    mode: int = 0o600,
-    environment: Mapping[str, str] = MappingProxyType({}),
-    read_secret: Callable[[Path], str] = no_secrets,
-) -> Config:
-    """The settings in a config file's text, which lies in `folder` with the file mode `mode`.
-
-    A setting is taken from the environment (`$NOTIFIER_SMTP_HOST`), else from the text. A secret is taken from the
-    environment, else from systemd's credentials (`$CREDENTIALS_DIRECTORY/smtp-password`), else from the file that
-    its `…_file` names, else from the text. `read_secret` returns a file's text or raises OSError.
-
-    Raises:
-        ConfigError: with every problem at once, each with its place.
-    """
-    try:
-        tables = {name: {} for name in _SECTIONS} | load(text, ConfigError)
-    except ConfigError as error:
-        raise ConfigError(p.in_source(source) for p in error.problems) from error
-    origins, warnings = _put_environment(tables, environment)
-    _put_presets(tables)
-    if stat.S_IMODE(mode) & 0o044:
-        warnings += _exposed(tables, origins)
-    faults = _put_secrets(tables, origins, folder, environment, read_secret)
-    config, shape = checked(Config, tables, context={"folder": folder})
-    faults += shape
-    if config is not None:
-        # Where a section is at fault already, what it lacks may be just that.
-        at_fault = {fault.path[0] for fault in faults}
-        faults += [fault for fault in _contradictions(config) if fault.path[0] not in at_fault]
-    if faults or config is None:
-        raise ConfigError(_located(faults, origins, text, source))
-    config._warnings = _located([*warnings, *_doubts(config)], origins, text, source)
-    return config
-
-
-def _put_environment(tables: dict[str, Any], environment: Mapping[str, str]) -> tuple[dict[KeyPath, str], list[Fault]]:
-    """Puts what the environment sets into the tables; returns which variable each came from, and who was misspelt."""
-    known = {_variable(path): path for path in _OPTIONS}
-    origins: dict[KeyPath, str] = {}
-    doubts = []
-    for name, text in environment.items():
-        path = known.get(name)
-        if path is not None:
-            table = tables if len(path) == 1 else tables[path[0]]
-            if isinstance(table, dict):
-                table[path[-1]] = _typed(_OPTIONS[path], text)
-            origins[path] = f"${name}"
-        elif any(name.startswith(_variable((section, ""))) for section in _SECTIONS):
-            origins[name,] = f"${name}"
-            doubts.append(Fault((name,), "this variable sets nothing", did_you_mean(name, known)))
-    return origins, doubts
-
-
-def _put_presets(tables: dict[str, Any]) -> None:
-    """Puts what a provider's name tells into the tables, wherever they are silent."""
-    for name in _RELAYS:
-        table = tables[name]
-        provider = PROVIDERS.get(str(table.get("preset", ""))) if isinstance(table, dict) else None
-        if provider is None:
-            continue
-        known = {"host": provider.host, "tls": provider.tls, "links": provider.links}
-        if table.get("tls", provider.tls) == provider.tls:
-            known["port"] = provider.port
-        table.update({key: value for key, value in known.items() if key not in table})
-        rate = table.setdefault("rate", {})
-        if isinstance(rate, dict):
-            table["rate"] = {span: limit for span, _, limit in provider.limits} | rate
-
-
-def _variable(path: tuple[str, ...]) -> str:
-    return ENVIRONMENT + "_".join(path).upper()
-
-
-def _typed(option: FieldInfo, text: str) -> Any:
-    """The text of a variable as TOML would have given it; what does not fit is refused later, with the rest."""
-    if option.annotation is RateTable:
-        pairs = (item.partition("=") for item in text.split(",") if item.strip())
-        return {name.strip(): int(n) if re.fullmatch(" *[0-9]{1,9} *", n) else n for name, _, n in pairs}
-    if option.annotation is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    if option.annotation is int:
-        return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
-    if get_origin(option.annotation) is tuple:
-        return [item.strip() for item in text.split(",") if item.strip()]
-    return text
-
-
-def _exposed(tables: Mapping[str, Any], origins: Mapping[KeyPath, str]) -> list[Fault]:
-    return [
-        Fault((section, key), f"others can read this file and the {key} in it", f"chmod 600 it, or use {key}_file")
-        for section, key in _SECRETS
-        if (section, key) not in origins and isinstance(tables[section], dict) and tables[section].get(key)
-    ]
-
-
-def _put_secrets(
-    tables: Mapping[str, Any],
-    origins: Mapping[KeyPath, str],
-    folder: Path,
-    environment: Mapping[str, str],
-    read_secret: Callable[[Path], str],
-) -> list[Fault]:
-    """Puts the secrets that files hold into the tables; returns what is wrong with those files."""
-    faults = []
-    for section, key in _SECRETS:
-        table = tables[section]
-        if not isinstance(table, dict) or (section, key) in origins:
-            continue
-        named = table.get(f"{key}_file")
-        if key in table and named:
-            faults.append(Fault((section, key), f"{key} and {key}_file are both given", "keep one of them"))
-        credentials = environment.get(CREDENTIALS)
-        credential = Path(credentials, f"{section}-{key}") if credentials else None
-        for path in filter(None, (credential, folder / named if isinstance(named, str) and named else None)):
-            try:
-                table[key] = read_secret(path).rstrip("\r\n")
-                break
-            except (OSError, ValueError) as error:
-                if path == credential and isinstance(error, FileNotFoundError):
-                    continue  # systemd was not asked to pass this one
-                reason = getattr(error, "strerror", None) or "it is not text"
-                advice = "mend its path, or let the daemon's user read it"
-                faults.append(Fault((section, f"{key}_file"), f'"{path}" cannot be read: {reason}', advice))
-    return faults
-
-
-def _contradictions(config: Config) -> Iterator[Fault]:
-    """Settings that are each sound and cannot be used together."""
-    for name in _RELAYS:
-        yield from _contradictions_of(config, name, getattr(config, name))
-    for selector, key in (("selector", "key"), ("second_selector", "second_key")):
-        has_selector = bool(getattr(config.dkim, selector))
-        has_key = bool(getattr(config.dkim, key).get_secret_value())
-        if has_selector != has_key:
-            there, missing = (selector, key) if has_selector else (key, selector)
-            advice = f"give both, or neither (${_variable(('dkim', missing))} counts)"
-            yield Fault(("dkim", there), f"[dkim] has {there} but no {missing}", advice)
-    bounces = config.bounces
-    if bounces.host and bounces.maildir:
-        told = "returned mail is to be read over IMAP and from a Maildir"
-        yield Fault(("bounces", "maildir"), told, "keep host or maildir, and leave out the other")
-    if bounces.host and bounces.tls == "none" and bounces.host not in _LOOPBACK:
-        told = f'the password would cross the net to {bounces.host} in the clear with tls = "none"'
-        yield Fault(("bounces", "tls"), told, 'use "implicit" or "starttls"')
-    if bounces.host and not (bounces.username and bounces.password.get_secret_value()):
-        missing = "password" if bounces.username else "username"
-        advice = f"give it (${_variable(('bounces', missing))} counts)"
-        yield Fault(("bounces", "host"), f"the mailbox at {bounces.host} has no {missing}", advice)
-
-
-def _contradictions_of(config: Config, name: str, relay: RelaySection) -> Iterator[Fault]:
-    has_password = bool(relay.password.get_secret_value())
-    if relay.preset and not relay.host:
-        yield Fault((name, "preset"), f'with "{relay.preset}" every customer has a host of their own', "give host, too")
-    if not relay.host:
-        return
-    if relay.tls == "none" and (relay.username or has_password):
-        told = 'the password would cross the net in the clear with tls = "none"'
-        yield Fault((name, "tls"), told, 'use "starttls" or "implicit", or leave out the login')
-    elif relay.tls == "none" and relay.host not in _LOOPBACK and not relay.allow_cleartext:
-        yield Fault((name, "tls"), f'mail would reach {relay.host} in the clear with tls = "none"', _CLEARTEXT)
-    if config.mail.transport == "smtp" and bool(relay.username) != has_password:
-        there, missing = ("username", "password") if relay.username else ("password", "username")
-        yield Fault(
-            (name, there),
-            f"[{name}] has a {there} but no {missing}",
-            f"give both, or neither (${_variable((name, missing))} counts)",
-        )
-
-
-def _doubts(config: Config) -> Iterator[Fault]:
-    """What can be used but is hardly meant."""
-    if config.bounces.address and not config.bounces.is_read:
-        told = f"mail comes back to {config.bounces.address}, and nothing reads it"
-        yield Fault(("bounces", "address"), told, "give [bounces] host or maildir")
-    if config.mail.transport != "smtp":
-        return
-    host = (_split(config.server.base_url) or ("", ""))[1]
-    if host in _LOOPBACK:
-        advice = 'set it to the address that people reach, like "https://seminar.example.org"'
-        yield Fault(
-            ("server", "base_url"), f"links in mail lead to {config.server.base_url}, this very machine", advice
-        )
-    if config.mail.sender.rstrip(">").endswith("@localhost"):
-        yield Fault(
-            ("mail", "sender"), f'nobody can answer "{config.mail.sender}"', "set [mail] sender to an address of yours"
-        )
-    server = config.server
-    is_fronted = host not in _LOOPBACK and all(_is_local(address) for address in server.listen)
-    if config.subscriptions.open and is_fronted and not server.trusted_proxies:
-        told = "all who ask for a subscription look like the web server in front, and share its allowance"
-        yield Fault(("server", "trusted_proxies"), told, 'name it, like ["127.0.0.1"] or ["unix"]')
-    if not config.mail.organisers:
-        yield Fault(("mail", "organisers"), "nobody is told of trouble by mail", "list addresses in [mail] organisers")
-
-
-def _is_local(address: str) -> bool:
-    """Whether only this machine reaches what listens at this address."""
-    return address.startswith("unix:") or address.rpartition(":")[0].strip("[]") in _LOOPBACK
-
-
-def _located(faults: Iterable[Fault], origins: Mapping[KeyPath, str], text: str, source: str) -> tuple[Problem, ...]:
-    """The faults as problems of the variable or the line that they came from."""
-    in_text, found = [], []
-    for fault in faults:
-        # A variable's own path is the beginning of that of an item in its list.
-        origin = next((origins[fault.path[:n]] for n in (1, 2) if fault.path[:n] in origins), None)
-        if origin:
-            found.append(Problem(fault.message, fault.advice, origin))
-        else:
-            in_text.append(fault)
-    return (*found, *(p.in_source(source) for p in problems(in_text, text)))

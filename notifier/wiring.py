@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from notifier import config as settings
-from notifier import files, talklists
+from notifier import files, settings, talklists
 from notifier.config import Config, RelaySection
 from notifier.errors import ConfigError, Problem, TemplateError
 from notifier.rates import NO_LIMITS, Limits

@@ -14,8 +14,7 @@ from typing import Any
 import httpx
 from mailserver import MailServer
 
-from notifier import config as settings
-from notifier import control
+from notifier import control, settings
 from notifier.config import Config
 from notifier.daemon import Daemon
 from notifier.pages import Snapshot

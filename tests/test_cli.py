@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from icalendar import Calendar
 from test_dkim import pem
 
-from notifier import config as settings
+from notifier import settings
 from notifier.cli import main
 from notifier.daemon import Daemon
 from notifier.notices import Decision, Kind, Notice, Recipients, Verdict

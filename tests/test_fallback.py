@@ -15,10 +15,10 @@ from processes import house
 from samples import BOB, START, seminar, session
 
 from notifier import files, wiring
-from notifier.config import parse
 from notifier.letters import Templates
 from notifier.messages import Composer
 from notifier.notices import Kind, Notice
+from notifier.settings import parse
 from notifier.tokens import Keyring
 
 OPENED = datetime(2021, 11, 26, 1, 30, tzinfo=UTC)

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from samples import ADA, BOB, DAYS, HOURS, START, seminar, session
 
-from notifier import config as settings
-from notifier import wiring
+from notifier import settings, wiring
 from notifier.errors import Problem
 from notifier.mailroom import TROUBLE_EVERY, Mailroom
 from notifier.messages import Message

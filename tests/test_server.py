@@ -18,8 +18,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from notifier import config as settings
-from notifier import pages, server, wiring
+from notifier import pages, server, settings, wiring
 from notifier.errors import ConfigError, ListenError, StoreError, TokenError
 from notifier.metrics import Figures
 from notifier.pages import Site, Snapshot, Templates
