@@ -35,6 +35,7 @@ from notifier.pages.documents import (
     filed,
 )
 from notifier.pages.formulas import with_formulas
+from notifier.pages.pictures import picture
 from notifier.talks import Audience, Seminar, Session
 from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
 
@@ -162,10 +163,11 @@ class Press:
 
     def _assets(self) -> Iterator[tuple[str, str, Document]]:
         """What pages refer to by names that change with the bytes, so that caches may keep it for ever."""
-        for stem, suffix, media_type in _ASSETS:
-            text = self._templates.text(f"pages/{stem}.{suffix}")
-            path = f"/{stem}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.{suffix}"
-            yield stem, path, self.document(text, media_type, cache_control=FOR_EVER, headers=SAFE[:1])
+        texts = ((stem, suffix, kind, self._templates.text(f"pages/{stem}.{suffix}")) for stem, suffix, kind in _ASSETS)
+        files = ((stem, suffix, kind, text.encode()) for stem, suffix, kind, text in texts)
+        for stem, suffix, media_type, body in (*files, ("picture", "png", "image/png", picture())):
+            path = f"/{stem}-{hashlib.sha256(body).hexdigest()[:10]}.{suffix}"
+            yield stem, path, self.document(body, media_type, cache_control=FOR_EVER, headers=SAFE[:1])
 
 
 def head_of(seminar: Seminar) -> Seminar:
