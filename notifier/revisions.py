@@ -130,7 +130,7 @@ def _stamped(session: Session, identity: Identity) -> Session:
 
 def _framed(seminar: Seminar, frame: Frame) -> Callable[[Session], str]:
     """What gives the digest of the frame around a session: of the seminar's name too, which is in every event."""
-    everywhere = seminar.name, seminar.name_zh, frame.base_url
+    everywhere = seminar.name_in("zh"), seminar.name_in("en"), frame.base_url
 
     @functools.cache
     def around(levels: tuple[tuple[str, Audience], ...]) -> str:

@@ -117,6 +117,8 @@ def public(what: Seminar, frame: Frame) -> list[bytes]:
         (replace(FRAME, base_url="https://elsewhere.example.org"), {}, True),
         (FRAME, {"name": "A Joint Seminar"}, True),
         (FRAME, {"name_zh": "研讨会"}, True),
+        (FRAME, {"name": "", "name_zh": ""}, True),  # then its id stands there
+        (FRAME, {"id": "joint"}, False),
         (FRAME, {"description": "Every second Saturday", "homepage": "https://home.example"}, False),
     ],
 )
