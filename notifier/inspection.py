@@ -11,10 +11,11 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
-from notifier import advice, domains, inquiries, relay, senders, wiring
+from notifier import advice, domains, relay, senders, wiring
 from notifier.config import Config
 from notifier.domains import Finding, Outlet, Published, Standing
 from notifier.errors import MailboxError, NotifierError, Problem
+from notifier.inquiries import notices, people
 from notifier.relay import Report
 from notifier.replies import Answer
 from notifier.resolver import Resolver
@@ -85,7 +86,7 @@ async def inspected(config: Config, now: datetime, resolver: Resolver) -> Inspec
         Problem(f"{f.kind}: {f.words}", f.advice) for f in findings if f.standing in (Standing.MISSING, Standing.WRONG)
     ]
     with suppress(NotifierError):  # without a talk list nothing is due; `check` says so
-        doubts += await inquiries.rate_warnings(config, now)
+        doubts += await notices.rate_warnings(config, now)
     meanings = {
         name: tuple(advice.meaning(r.offer)) for name, r in by_section.items() if r.outcome.answer is Answer.ACCEPTED
     }
@@ -120,7 +121,7 @@ async def _look_into_mailbox(config: Config, now: datetime) -> tuple[Problem, ..
 
 
 async def _foreign_addresses(config: Config) -> int:
-    everyone = await inquiries.everyone(config)
+    everyone = await people.everyone(config)
     return sum(one.state is State.CONFIRMED and not one.address.isascii() for one in everyone)
 
 

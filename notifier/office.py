@@ -21,10 +21,12 @@ from typing import Any, cast
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from notifier import control, inquiries, pages, wiring
+from notifier import control, pages, wiring
 from notifier.config import Config
 from notifier.dialogues import Asked, is_foreign
 from notifier.errors import NotifierError
+from notifier.inquiries import lists, notices, service
+from notifier.inquiries.mail import composed
 from notifier.networks import neighbours
 from notifier.notices import Kind
 from notifier.pages import Headers, Response, Snapshot, charts, forms
@@ -157,10 +159,10 @@ class Office:
 
     async def _overview(self, visit: _Visit, address: str = "") -> Response:
         now = self._now()
-        accepted, problems = await inquiries.published(self._config)
-        planned = await inquiries.planned(self._config, accepted.seminar, now, _AHEAD)
-        status = await inquiries.status(self._config, now)
-        review = await inquiries.reviewed(self._config, _NOTICES)
+        accepted, problems = await lists.published(self._config)
+        planned = await notices.planned(self._config, accepted.seminar, now, _AHEAD)
+        status = await service.status(self._config, now)
+        review = await service.reviewed(self._config, _NOTICES)
         slowest = max((one.all for one in review.punctuality), default=timedelta())
         values: dict[str, Any] = {
             "now": now,
@@ -178,7 +180,7 @@ class Office:
         }
         if address:
             try:
-                values["explained"] = await inquiries.explained(self._config, accepted.seminar, address, now)
+                values["explained"] = await notices.explained(self._config, accepted.seminar, address, now)
             except NotifierError:
                 values["stranger"] = True
         return visit.made("desk", values)
@@ -203,12 +205,12 @@ class Office:
 
     async def _mail(self, session_id: str, kind: str, language: str) -> EmailMessage | None:
         """The real mail of this kind to a sample subscriber; None where there is no such session."""
-        accepted, _ = await inquiries.published(self._config)
+        accepted, _ = await lists.published(self._config)
         session = accepted.seminar.session(session_id)
         if session is None:
             return None
         reader = next(one for one in wiring.sample_subscribers() if one.language == language)
-        message = await inquiries.composed(self._config, accepted.seminar, session, kind, reader, self._now())
+        message = await composed(self._config, accepted.seminar, session, kind, reader, self._now())
         parsed = await asyncio.to_thread(message_from_bytes, message.body, policy=cast("Any", default))
         return cast("EmailMessage", parsed)
 

@@ -16,7 +16,8 @@ from house import DUE, House
 from mailserver import MailServer
 from test_way import words
 
-from notifier import dialogues, inquiries
+from notifier import dialogues
+from notifier.inquiries.notices import explained
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber
 from notifier.tokens import Grant, Purpose
 
@@ -385,8 +386,8 @@ async def test_the_blocked_are_told_so_and_stay_so(house: Neighbour) -> None:
 
 async def reasons(house: Neighbour) -> set[str]:
     """Why Eve gets none of the reminders to come."""
-    explained = await inquiries.explained(house.config(), house.seminar, EVE, house.now)
-    rows = [row for row in explained.rows if row.rule.startswith("reminder")]
+    told = await explained(house.config(), house.seminar, EVE, house.now)
+    rows = [row for row in told.rows if row.rule.startswith("reminder")]
     assert {row.state for row in rows} == {"no"}
     return {row.reason for row in rows}
 

@@ -20,9 +20,10 @@ from house import DUE, PAGE, PEOPLE, SECOND, TALKS, House
 from imapserver import ImapServer, needs_dovecot
 from postfixserver import PostfixServer, needs_postfix
 
-from notifier import control, inquiries
+from notifier import control
 from notifier.daemon import PROGRESS_EVERY, Daemon
 from notifier.errors import NotifierError, StoreLocked
+from notifier.inquiries.notices import unapproved
 from notifier.pages.copies import addresses
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import Subscriber
@@ -145,11 +146,11 @@ async def test_a_change_for_many_goes_out_when_a_person_says_so(house: House) ->
     await house.pass_time(house.now + timedelta(minutes=10))
     (told,) = (await house.arrived(4))[3:]
     assert (str(told["To"]), "2021-11-27/change-1/1" in words(told)) == ("organiser@example.org", True)
-    waiting = await inquiries.unapproved(house.config(), house.now)
+    waiting = await unapproved(house.config(), house.now)
     socket = control.socket_path(house.config().store.path)
     await control.call(socket, {"do": "approve", "notices": waiting})
     assert {str(mail["To"]) for mail in (await house.arrived(7))[4:]} == {f"{p.name} <{p.address}>" for p in PEOPLE}
-    assert await inquiries.unapproved(house.config(), house.now) == []
+    assert await unapproved(house.config(), house.now) == []
 
 
 async def test_a_cancelled_session_reminds_nobody_and_tells_everybody(house: House) -> None:

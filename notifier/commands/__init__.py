@@ -132,9 +132,9 @@ def problem_as_json(problem: Problem) -> dict[str, Any]:
 
 def published(config: Config) -> Accepted:
     """What is published or, where no daemon keeps it, what would be; a list that would be refused is told of."""
-    from notifier import inquiries
+    from notifier.inquiries import lists
 
-    accepted, problems = asyncio.run(inquiries.published(config))
+    accepted, problems = asyncio.run(lists.published(config))
     warn(problems)
     return accepted
 

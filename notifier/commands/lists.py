@@ -60,7 +60,7 @@ async def _add_samples(path: Path) -> None:
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
     """Say every problem of the settings, the talk list and the templates at once, warnings apart from errors."""
-    from notifier import inquiries
+    from notifier.inquiries import lists, mail, notices
 
     errors: list[Problem] = []
     warnings: list[Problem] = []
@@ -69,9 +69,9 @@ def check(ctx: click.Context, as_json: bool) -> None:
         warnings += config.warnings
         now = current_time()
         looks = (
-            inquiries.list_warnings(config, now),
-            inquiries.template_warnings(config, now),
-            inquiries.mail_warnings(config),
+            lists.list_warnings(config, now),
+            mail.template_warnings(config, now),
+            mail.mail_warnings(config),
         )
         for look in looks:
             try:
@@ -79,7 +79,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
             except NotifierError as error:
                 errors += error.problems
         if not errors:
-            warnings += asyncio.run(inquiries.rate_warnings(config, now))
+            warnings += asyncio.run(notices.rate_warnings(config, now))
     except ConfigError as error:
         errors += error.problems
     if as_json:
@@ -105,18 +105,18 @@ def import_(ctx: click.Context, source: str, form: str, output: Path | None, tim
 
     SOURCE is a file, a URL, or - for stdin. Everything doubtful or lost is told as a warning with its line.
     """
-    from notifier import inquiries
+    from notifier.inquiries import lists
     from notifier.talklists import FORMS, toml
     from notifier.talks import as_json as written
 
     if form and form not in FORMS:
         raise click.BadParameter(f"'{form}' is none of {', '.join(FORMS)}", param_hint="--format")
-    seminar, warnings = asyncio.run(inquiries.imported(source, form, timezone, output))
+    seminar, warnings = asyncio.run(lists.imported(source, form, timezone, output))
     warn(warnings)
     if as_json:
         listed = [{k: v for k, v in problem_as_json(w).items() if k in ("line", "message")} for w in warnings]
         with suppress(NotifierError):  # without settings nobody knows under which UIDs it would be published
-            seminar = asyncio.run(inquiries.with_uids(config_of(ctx), seminar))
+            seminar = asyncio.run(lists.with_uids(config_of(ctx), seminar))
         text = json.dumps({**written(seminar), "warnings": listed}, ensure_ascii=False, indent=1) + "\n"
     else:
         text = toml.write(seminar, warnings)
@@ -145,9 +145,10 @@ def _write_list(path: Path, text: str) -> None:
 @click.pass_context
 def diff(ctx: click.Context, source: str | None, as_json: bool) -> None:
     """Say per session, in words, what would change if this list were loaded."""
-    from notifier import inquiries, revisions
+    from notifier import revisions
+    from notifier.inquiries import lists
 
-    changes, refusal = asyncio.run(inquiries.compared(config_of(ctx), source))
+    changes, refusal = asyncio.run(lists.compared(config_of(ctx), source))
     if as_json:
         listed = [
             {"session": c.session_id, "kind": str(c.kind), "words": c.words, "material": c.material} for c in changes
@@ -168,10 +169,11 @@ def diff(ctx: click.Context, source: str | None, as_json: bool) -> None:
 @click.pass_context
 def feed(ctx: click.Context, output: Path | None) -> None:
     """Print the iCalendar document, the same bytes that the server gives."""
-    from notifier import files, inquiries
+    from notifier import files
+    from notifier.inquiries import lists
 
     config = config_of(ctx)
-    data = inquiries.public_feed(config, published(config).seminar, current_time())
+    data = lists.public_feed(config, published(config).seminar, current_time())
     if output is None:
         sys.stdout.buffer.write(data)
     else:
@@ -188,11 +190,12 @@ def publish(ctx: click.Context, directory: Path, as_json: bool) -> None:
     They are the bytes that the server gives, so that what only a server can answer is told of as a warning. Only what
     has changed is written; what is no longer published is removed again; files of others stay.
     """
-    from notifier import inquiries, mirror
+    from notifier import mirror
+    from notifier.inquiries import lists
     from notifier.pages.copies import copies
 
     config = config_of(ctx)
-    files, problems = copies(inquiries.snapshot(config, published(config).seminar, current_time()))
+    files, problems = copies(lists.snapshot(config, published(config).seminar, current_time()))
     if config.subscriptions.open:
         told = "the pages have a form for mail, which plain files cannot answer"
         warn([Problem(told, "where the daemon is out of reach of readers, set [subscriptions] open = false")])

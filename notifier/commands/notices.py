@@ -56,14 +56,15 @@ def _instant(text: str | None, config: Config) -> datetime:
 @click.pass_context
 def plan(ctx: click.Context, at: str | None, days: int, as_json: bool) -> None:
     """Say every notice that would go out, when, to how many, and why others would not."""
-    from notifier import inquiries, wiring
+    from notifier import wiring
+    from notifier.inquiries import lists, notices
     from notifier.mailings import doubts
 
     config = config_of(ctx)
     instant = _instant(at, config)
-    accepted, problems = asyncio.run(inquiries.published(config))
+    accepted, problems = asyncio.run(lists.published(config))
     warn(problems)
-    planned = asyncio.run(inquiries.planned(config, accepted.seminar, instant, timedelta(days=days)))
+    planned = asyncio.run(notices.planned(config, accepted.seminar, instant, timedelta(days=days)))
     zone = accepted.seminar.timezone
     if as_json:
         print_json([_decision(d, mailing) for d, mailing in planned])
@@ -119,13 +120,13 @@ def _decision(decision: Decision, mailing: Mailing) -> dict[str, Any]:
 @click.pass_context
 def explain(ctx: click.Context, address: str, session_id: str | None, as_json: bool) -> None:
     """Say which notices one subscriber gets, when, sent or not, and why."""
-    from notifier import inquiries
+    from notifier.inquiries import lists, notices
 
     config = config_of(ctx)
-    accepted, _ = asyncio.run(inquiries.published(config))
+    accepted, _ = asyncio.run(lists.published(config))
     if session_id is not None:
         _session(accepted.seminar, session_id)
-    told = asyncio.run(inquiries.explained(config, accepted.seminar, address, current_time()))
+    told = asyncio.run(notices.explained(config, accepted.seminar, address, current_time()))
     rows = [row for row in told.rows if session_id in (None, row.session_id)]
     if as_json:
         print_json({"address": told.address, "state": told.state, "notices": [row.as_json() for row in rows]})
@@ -147,13 +148,14 @@ def explain(ctx: click.Context, address: str, session_id: str | None, as_json: b
 @click.pass_context
 def preview(ctx: click.Context, session_id: str, kind: str, lang: str, part: str) -> None:
     """Print the real message of this kind, personalised for a sample subscriber."""
-    from notifier import inquiries, wiring
+    from notifier import wiring
+    from notifier.inquiries import mail
 
     config = config_of(ctx)
     seminar = published(config).seminar
     session = _session(seminar, session_id)
     reader = next(one for one in wiring.sample_subscribers() if one.language == lang)
-    message = asyncio.run(inquiries.composed(config, seminar, session, kind, reader, current_time()))
+    message = asyncio.run(mail.composed(config, seminar, session, kind, reader, current_time()))
     sys.stdout.buffer.write(_part(message.body, part))
 
 
@@ -187,7 +189,7 @@ def _session(seminar: Seminar, session_id: str) -> Session:
 @click.pass_context
 def send_test(ctx: click.Context, address: str, kind: str, session_id: str | None, lang: str, as_json: bool) -> None:
     """Send one real message through the configured transport, and say what the mail server answered."""
-    from notifier import inquiries
+    from notifier.inquiries import mail
     from notifier.subscribers import subscriber
 
     config = config_of(ctx)
@@ -195,9 +197,9 @@ def send_test(ctx: click.Context, address: str, kind: str, session_id: str | Non
     now = current_time()
     session = _session(seminar, session_id) if session_id else seminar.next_session(now) or seminar.sessions[-1]
     message = asyncio.run(
-        inquiries.composed(config, seminar, session, kind, subscriber({"address": address, "language": lang}), now)
+        mail.composed(config, seminar, session, kind, subscriber({"address": address, "language": lang}), now)
     )
-    outcome = asyncio.run(inquiries.sent_test(config, message))
+    outcome = asyncio.run(mail.sent_test(config, message))
     if as_json:
         print_json({"answer": str(outcome.answer), "code": outcome.code, "reply": outcome.reply})
     else:

@@ -31,10 +31,11 @@ def subscribers() -> None:
 @click.pass_context
 def list_(ctx: click.Context, as_json: bool) -> None:
     """List every subscriber with state and wishes."""
-    from notifier import desk, inquiries
+    from notifier import desk
+    from notifier.inquiries import people
     from notifier.subscribers import written
 
-    everyone = asyncio.run(inquiries.everyone(config_of(ctx)))
+    everyone = asyncio.run(people.everyone(config_of(ctx)))
     if as_json:
         since = {one.id: one.changed.isoformat() if one.changed else None for one in everyone}
         print_json([{**desk.written(one), "id": one.id, "since": since[one.id]} for one in everyone])
@@ -60,11 +61,12 @@ def _pause(one: Subscriber) -> str:
 @click.pass_context
 def add(ctx: click.Context, /, address: str, **given: str | None) -> None:
     """Add a confirmed subscriber, or change one; what is not given stays."""
-    from notifier import desk, inquiries
+    from notifier import desk
+    from notifier.inquiries import people
     from notifier.subscribers import State, normalised_address, subscriber, written
 
     config = config_of(ctx)
-    known = asyncio.run(inquiries.subscriber(config, normalised_address(address)))
+    known = asyncio.run(people.subscriber(config, normalised_address(address)))
     values = {name: value for name, value in given.items() if value is not None}
     values |= {"address": address, "state": State.CONFIRMED, "reason": ""}
     one = subscriber({**(written(known) if known else {}), **values}, config.seminar.timezone)
@@ -95,10 +97,10 @@ def restore(ctx: click.Context, address: str) -> None:
 @click.pass_context
 def record(ctx: click.Context, address: str) -> None:
     """Print all that is known of a subscriber as JSON: wishes, consents, mails."""
-    from notifier import inquiries
+    from notifier.inquiries import people
     from notifier.subscribers import normalised_address
 
-    print_json(asyncio.run(inquiries.record(config_of(ctx), normalised_address(address))))
+    print_json(asyncio.run(people.record(config_of(ctx), normalised_address(address))))
 
 
 @subscribers.command()
@@ -154,13 +156,14 @@ def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: 
     The first line names the columns: address, and any of name, language, timezone, leads, state, declined, words,
     paused_until. What the columns leave unsaid of known subscribers stays; who unsubscribed is not brought back.
     """
-    from notifier import desk, files, inquiries, talklists
+    from notifier import desk, files, talklists
+    from notifier.inquiries import people
     from notifier.rosters import read_csv
     from notifier.subscribers import comparable
 
     config = config_of(ctx)
     text = talklists.decode(files.read(source), source)
-    known = {comparable(one.address): one for one in asyncio.run(inquiries.everyone(config))}
+    known = {comparable(one.address): one for one in asyncio.run(people.everyone(config))}
     good, bad = [], 0
     with _progress("reading", text.count("\n") + 1) as advance:
         for line, read in read_csv(text, known, config.seminar.timezone):
@@ -212,10 +215,11 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 @click.pass_context
 def export_subscribers(ctx: click.Context, output: Path | None) -> None:
     """Print everyone as CSV, as `subscribers import` reads it."""
-    from notifier import files, inquiries
+    from notifier import files
+    from notifier.inquiries import people
     from notifier.rosters import write_csv
 
-    text = "".join(write_csv(asyncio.run(inquiries.everyone(config_of(ctx)))))
+    text = "".join(write_csv(asyncio.run(people.everyone(config_of(ctx)))))
     if output is None:
         click.echo(text, nl=False)
     else:

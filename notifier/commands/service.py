@@ -46,11 +46,11 @@ async def _live(daemon: Any) -> None:
 @click.pass_context
 def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
     """Say what comes next, the deliveries by state, and what is wrong; exit 1 when something needs a person."""
-    from notifier import inquiries
+    from notifier.inquiries import service
 
     if watch:
         _watch(config_of(ctx))
-    told = asyncio.run(inquiries.status(config_of(ctx), current_time()))
+    told = asyncio.run(service.status(config_of(ctx), current_time()))
     if as_json:
         print_json(told)
     else:
@@ -61,10 +61,10 @@ def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
 
 def _watch(config: Config) -> None:
     """A bar for every mailing on a terminal, else a line for every step, until none is under way."""
-    from notifier import inquiries
+    from notifier.inquiries import service
 
     with _bars() as show:
-        while mailings := asyncio.run(inquiries.mailings(config, current_time())):
+        while mailings := asyncio.run(service.mailings(config, current_time())):
             for one in mailings:
                 show(one)
             time.sleep(1)
@@ -180,10 +180,10 @@ def approve(ctx: click.Context, notice: str | None, as_json: bool) -> None:
 
     ID is SESSION/RULE/GENERATION, as `plan` and `status` give it. `preview` shows the mail.
     """
-    from notifier import inquiries
+    from notifier.inquiries import notices
 
     config = config_of(ctx)
-    waiting = asyncio.run(inquiries.unapproved(config, current_time()))
+    waiting = asyncio.run(notices.unapproved(config, current_time()))
     chosen = [name for name in waiting if notice in (None, name)]
     if chosen:
         asyncio.run(ask(config, {"do": "approve", "notices": chosen}))

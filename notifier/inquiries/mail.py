@@ -1,0 +1,80 @@
+"""What a mail would say, whether it can be written, and what a server answers to it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from notifier import advice, talks, transports, wiring
+from notifier.config import Config
+from notifier.errors import NotifierError, Problem
+from notifier.inquiries import reading
+from notifier.inquiries.lists import taken
+from notifier.notices import Kind, Notice
+from notifier.subscribers import Subscriber
+from notifier.talks import Audience, Seminar, Session
+from notifier.tokens import LINK_KEYS, Keyring
+
+if TYPE_CHECKING:
+    from notifier.messages import Message
+    from notifier.replies import Outcome
+
+
+async def composed(
+    config: Config, seminar: Seminar, session: Session, kind: str, reader: Subscriber, now: datetime
+) -> Message:
+    """The message of this kind about this session as the reader would get it, under a Message-ID of its own."""
+    from notifier.messages import Composer
+
+    async with reading(config) as store:
+        keys = (await store.fact(LINK_KEYS) if store else "") or secrets.token_urlsafe()
+    lead = {"announcement": timedelta(days=7), "reminder": timedelta(days=1)}.get(kind)
+    notice = Notice(session.id, Kind(kind), f"test-{now:%Y%m%dT%H%M%S}", 0, now, session.start, lead)
+    before = replace(session, status=talks.Status.CONFIRMED)
+    if kind == "change":
+        before = replace(before, start=session.start - timedelta(days=7), end=session.end - timedelta(days=7))
+    if kind == "cancelled":
+        session = replace(session, status=talks.Status.CANCELLED)
+    composer = Composer(wiring.mail_site(config, seminar, Keyring.parse(keys)), wiring.mail_templates(config))
+    audience = Audience.PUBLIC if notice.kind is Kind.CONFIRMATION else Audience.REMINDER
+    shown = talks.shown_to(audience, session, config.visibility.levels)
+    return composer.compose(notice, shown, reader, date=now, before=before if kind in ("change", "cancelled") else None)
+
+
+async def sent_test(config: Config, message: Message) -> Outcome:
+    """What the configured transport's server answered to this message."""
+    transport, sign = wiring.transport(config), wiring.sign(config)
+    try:
+        return await transports.send(transport, replace(message, body=sign(message.body)) if sign else message)
+    finally:
+        await transport.close()
+
+
+async def template_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
+    """Nothing, where every template can be used. Raises TemplateError with all that is wrong with them."""
+    from notifier import pages
+
+    wiring.mail_templates(config)
+    templates, site = wiring.page_templates(config), wiring.page_site(config)
+    try:
+        seminar = (await taken(config))[0].accepted.seminar
+    except NotifierError:  # it is told apart
+        seminar = Seminar("sample", "Sample", config.seminar.timezone)
+    # Every page is rendered once, since only then is a name found that nobody knows.
+    pages.build(seminar, templates, site, now=now)
+    return ()
+
+
+async def mail_warnings(config: Config) -> tuple[Problem, ...]:
+    """Which rules of the provider the settings break, and which secrets others can read.
+
+    Raises ConfigError where a key cannot sign mail.
+    """
+    wiring.signers(config)
+    relays = (config.smtp, config.fallback, config.bounces)
+    paths = (*(relay.password_file for relay in relays), config.dkim.key_file, config.dkim.second_key_file)
+    open_ones = (path for path in paths if path and path.exists() and path.stat().st_mode & 0o007)
+    exposed = (Problem("others can read this secret", "chmod 600 it", str(path)) for path in open_ones)
+    return (*(problem for way in wiring.ways(config).values() for problem in advice.broken_rules(way)), *exposed)
