@@ -127,6 +127,7 @@ class House(Protocol):
 class _Unfinished:
     """Stands where uvicorn keeps its current answer, while one of ours waits for its reader."""
 
+    response_started: bool = True
     response_complete: bool = False
     disconnected: bool = False
     keep_alive: bool = True
@@ -154,6 +155,7 @@ class _Connection(HttpToolsProtocol):
         self._begun = self._ended = 0  # messages
         self._chunk = b""  # while it is read
         self._given: Ready | None = None
+        self._is_passed_on = False
         self._keeps_alive = True
         self._rest = memoryview(b"")  # of a ready answer
         self._unfinished = _Unfinished()
@@ -207,7 +209,7 @@ class _Connection(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._has_head = False
+        self._has_head = self._is_passed_on = False
         self._begun += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -222,6 +224,8 @@ class _Connection(HttpToolsProtocol):
         if self._given:
             self._keeps_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
             self._give(self._given, ends=not self._keeps_alive)
+        elif flaw := _flaw_of_coding(self.headers):
+            self._refuse(flaw)
         else:
             self._pass_on()
 
@@ -231,6 +235,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._ended += 1
+        self._is_passed_on = False
         if self._given:
             self._is_idle, self._due = True, self.loop.time() + KEEP_ALIVE_SECONDS
         else:
@@ -242,23 +247,25 @@ class _Connection(HttpToolsProtocol):
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.headers += headers
-        self.url = url if url.startswith(b"/") else _origin_form(url)
-        self.expect_100_continue = expects
+        self.url = url if url.startswith(b"/") else _origin_form(url, self.parser.get_method())
+        # RFC 9110 section 10.1.1: who speaks HTTP/1.0 knows no answer before the answer.
+        self.expect_100_continue = expects and self.parser.get_http_version() != "1.0"
         # uvicorn would note the date once a second, and its own name beside it, for ever.
         self.server_state.default_headers = [(b"date", _date())]
         super().on_headers_complete()
+        self._is_passed_on = True
 
     def send_400_response(self, msg: str) -> None:
         # RFC 9110 section 9.1 has a method that nobody knows refused as such; the parser knows those registered.
         is_unknown = isinstance(sys.exception(), httptools.HttpParserInvalidMethodError)
-        if is_unknown and _REQUEST_LINE.match(self._chunk):
-            self._refuse(HTTPStatus.NOT_IMPLEMENTED)
-        else:
-            super().send_400_response(msg)
+        is_proper = is_unknown and _REQUEST_LINE.match(self._chunk)
+        self._refuse(HTTPStatus.NOT_IMPLEMENTED if is_proper else HTTPStatus.BAD_REQUEST)
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Says why and ends, unless another answer is on its way, into which it would fall."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle = self.cycle if self.cycle and not self.cycle.response_complete else None
+        # The body that is being read may be what is wrong, while nothing of its own answer has gone out.
+        if cycle and (cycle.response_started or self.pipeline or not self._is_passed_on):
             self.transport.abort()
         elif not self.transport.is_closing():
             told = status.phrase.encode()
@@ -333,14 +340,23 @@ class _Connection(HttpToolsProtocol):
         self._look_in(min(wait, LOOK_SECONDS))
 
 
-def _origin_form(target: bytes) -> bytes:
+def _flaw_of_coding(headers: Iterable[tuple[bytes, bytes]]) -> HTTPStatus | None:
+    """Why a body in these transfer codings cannot be read: its end cannot be told, or what is in the chunks."""
+    values = [value for name, value in headers if name == b"transfer-encoding"]
+    codings = [coding.strip().lower() for coding in b",".join(values).split(b",")]
+    if values and codings[-1] != b"chunked":
+        return HTTPStatus.BAD_REQUEST  # RFC 9112 section 6.3
+    return HTTPStatus.NOT_IMPLEMENTED if len(codings) > 1 else None  # section 6.1
+
+
+def _origin_form(target: bytes, method: bytes) -> bytes:
     """The path and query of a target in absolute form, and "/" for the server as a whole (RFC 9112 section 3.2)."""
     if target == b"*":
-        return b"/"
+        return b"/" if method == b"OPTIONS" else b""  # which uvicorn refuses
     try:
         parsed = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:
-        return target  # which uvicorn refuses
+        return target  # as it does this
     return (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
 
 

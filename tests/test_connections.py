@@ -190,6 +190,34 @@ async def test_trailers_are_not_taken_for_headers(running):
     assert re.findall(rb"HTTP/1.1 (\d+)", await exchange(running, chunked + last)) == [b"200", b"200"]
 
 
+@pytest.mark.parametrize(("coding", "status"), [(b"Chunked", b"200"), (b"gzip, chunked", b"501")])
+async def test_a_body_in_a_coding_that_is_not_known_here_is_not_read(running, coding, status):
+    """RFC 9112 section 6.1: gzip would be taken for what it is the wrapping of."""
+    body = b"Transfer-Encoding: " + coding + b"\r\nConnection: close\r\n\r\n0\r\n\r\n"
+    answered = await exchange(running, b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n" + body)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [status]
+
+
+async def test_a_body_that_turns_out_wrong_is_refused(running):
+    head = b"POST /subscribe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answered = await exchange(running, head + b"3\r\na=b\r\nzz\r\n")
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"400"]
+
+
+async def test_what_follows_is_no_answer_to_what_came_before(running):
+    """Nothing, or the answer; but not the refusal of what stands behind it."""
+    answered = await exchange(running, asking(b"/history?q=x") + b"no request\r\n\r\n")
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) in ([], [b"200"], [b"200", b"400"])
+
+
+@pytest.mark.parametrize(("version", "statuses"), [(b"1.1", [b"100", b"400"]), (b"1.0", [b"400"])])
+async def test_only_who_knows_of_it_is_told_to_go_on(running, version, statuses):
+    """RFC 9110 section 10.1.1: to HTTP/1.0 the first answer is the last."""
+    head = b"POST /subscribe HTTP/" + version + b"\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n"
+    answered = await exchange(running, head + b"Content-Length: 3\r\n\r\na=b")
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered) == statuses
+
+
 @pytest.mark.parametrize(
     ("line", "status"),
     [
@@ -197,7 +225,7 @@ async def test_trailers_are_not_taken_for_headers(running):
         (b"GET http://elsewhere.example.org/robots.txt HTTP/1.1", 200),
         (b"GET http://elsewhere.example.org HTTP/1.1", 200),
         (b"GET http://elsewhere.example.org?lang=zh HTTP/1.1", 200),
-        (b"GET * HTTP/1.1", 200),
+        (b"GET * HTTP/1.1", 400),
         (b"GET /robots.txt? HTTP/1.1", 200),
         (b"GET /robots.txt?%00=%ff&&& HTTP/1.1", 200),
         (b"GET /robots.txt#top HTTP/1.1", 200),
@@ -230,6 +258,7 @@ async def test_trailers_are_not_taken_for_headers(running):
 async def test_a_target_however_odd_gets_an_answer_that_fits(running, line, status, caplog):
     answered = await exchange(running, line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert answered.startswith(b"HTTP/1.1 %d " % status)
+    assert answered.count(b"\r\ndate: ") == 1  # RFC 9110 section 6.6.1
     assert caplog.text == ""
 
 

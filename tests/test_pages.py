@@ -519,6 +519,28 @@ def test_an_entity_tag_goes_before_a_date():
     assert get("/calendar.ics", {**late, "if-none-match": ""}).status == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"if-match": "{tag}"}, 200),
+        ({"if-match": '"other", {tag}'}, 200),
+        ({"if-match": "*"}, 200),
+        ({"if-match": "W/{tag}"}, 412),
+        ({"if-match": '"other"'}, 412),
+        ({"if-match": '"other"', "if-none-match": "{tag}"}, 412),
+        ({"if-match": "{tag}", "if-none-match": "{tag}"}, 304),
+        ({"if-match": "{tag}", "if-unmodified-since": "Wed, 24 Nov 2021 03:59:59 GMT"}, 200),
+        ({"if-unmodified-since": "Wed, 24 Nov 2021 04:00:00 GMT"}, 200),
+        ({"if-unmodified-since": "Wed, 24 Nov 2021 03:59:59 GMT"}, 412),
+        ({"if-unmodified-since": "yesterday"}, 200),
+    ],
+)
+def test_who_wants_only_what_it_was_gets_nothing_else(headers, status):
+    """In the order of RFC 9110 section 13.2.2."""
+    tag = validators(get("/calendar.ics"))["ETag"]
+    assert get("/calendar.ics", {name: value.format(tag=tag) for name, value in headers.items()}).status == status
+
+
 def decoded(answered: Response) -> bytes:
     match dict(answered.headers).get("Content-Encoding"):
         case "br":

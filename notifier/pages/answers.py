@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,7 +16,14 @@ from notifier.pages.snapshots import PROBLEMS, Snapshot
 from notifier.templates import LANGUAGES
 
 # The headers that an answer depends on; no other one is even handed in.
-HEARD = ("accept-encoding", "accept-language", "if-none-match", "if-modified-since")
+HEARD = (
+    "accept-encoding",
+    "accept-language",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+)
 
 # Thunderbird looks here for CalDAV with PROPFIND before it takes a feed, and gives up only at a plain refusal.
 _CALDAV = "/.well-known/caldav"
@@ -31,8 +38,8 @@ _HTTP_DATE = re.compile(
     rf"|{_DAY} [A-Z][a-z]{{2}} [ 0-9][0-9] [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}} [0-9]{{4}}"
 )
 
-# RFC 9110 section 8.8.3: one of a list, without what marks it as weak; only a large W does.
-_ENTITY_TAG = re.compile(r'(?<![^\s,])(?:W/)?("[^"]*")(?=\s*(?:,|$))')
+# RFC 9110 section 8.8.3: one of a list; only a large W marks it as weak.
+_ENTITY_TAG = re.compile(r'(?<![^\s,])(W/)?("[^"]*")(?=\s*(?:,|$))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +164,8 @@ def _negotiate(document: Document, method: str, headers: Mapping[str, str]) -> R
         ("Cache-Control", document.cache_control),
         *((("Vary", vary),) if (vary := _vary(document)) else ()),
     )
+    if _is_another(document, etag, headers):
+        return Response(412, (("ETag", etag), ("Cache-Control", "no-store"), ("Content-Length", "0")))
     if _is_known(document, etag, headers):
         return Response(304, validators)
     encoding = (("Content-Encoding", coding),) if coding != IDENTITY else ()
@@ -189,12 +198,25 @@ def _is_known(document: Document, etag: str, headers: Mapping[str, str]) -> bool
     """Whether the asker has these bytes. Tags go before times, and are compared weakly (RFC 9110 section 13.1.2)."""
     tags = headers.get("if-none-match")
     if tags is not None:
-        return tags.strip() == "*" or etag in _ENTITY_TAG.findall(tags)
-    date = headers.get("if-modified-since", "").strip()
-    if not _HTTP_DATE.fullmatch(date):
-        return False
+        return tags.strip() == "*" or etag in (tag for _, tag in _ENTITY_TAG.findall(tags))
+    since = _moment(headers.get("if-modified-since", ""))
+    return since is not None and document.modified <= since
+
+
+def _is_another(document: Document, etag: str, headers: Mapping[str, str]) -> bool:
+    """Whether the asker wants it only as it was, which it is no more. Tags are compared strongly (section 13.1.1)."""
+    tags = headers.get("if-match")
+    if tags is not None:
+        return tags.strip() != "*" and ("", etag) not in _ENTITY_TAG.findall(tags)
+    since = _moment(headers.get("if-unmodified-since", ""))
+    return since is not None and document.modified > since
+
+
+def _moment(date: str) -> datetime | None:
+    """The time that a header gives, or None where it gives none."""
+    if not _HTTP_DATE.fullmatch(date.strip()):
+        return None
     try:
-        since = parsedate_to_datetime(date)
+        return parsedate_to_datetime(date.strip()).replace(tzinfo=UTC)
     except ValueError:  # the 31st of November
-        return False
-    return document.modified <= since.replace(tzinfo=UTC)
+        return None
