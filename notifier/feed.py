@@ -8,6 +8,7 @@ floating times, a zone's history, HTML.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -96,6 +97,12 @@ def size_warnings(seminar: Seminar, *, now: datetime, base_url: str) -> tuple[Pr
         smaller.append(f"?{query} ({_figures(*_size(seminar, now, base_url, Options(past=past)))})")
     advice = f"give readers there {base_url}/{quote(seminar.id)}.ics{' or '.join(smaller)}, or shorten abstracts"
     return (Problem(told, advice),)
+
+
+def as_jcal(calendar: bytes) -> bytes:
+    """The same calendar in JSON (RFC 7265)."""
+    document = Calendar.from_ical(calendar).to_jcal()
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _size(seminar: Seminar, now: datetime, base_url: str, options: Options) -> tuple[int, int]:

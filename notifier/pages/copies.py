@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from notifier.errors import Problem
 from notifier.pages.documents import Document, spoken
 from notifier.pages.shown import event_path, page_path
-from notifier.pages.snapshots import Snapshot
+from notifier.pages.snapshots import JCALENDAR, Snapshot
 from notifier.templates import LANGUAGES
 
 NOT_FOUND = "404.html"  # what most hosts show for an address that they do not know
@@ -46,6 +46,7 @@ def copies(snapshot: Snapshot) -> tuple[Mapping[str, bytes], tuple[Problem, ...]
 def addresses(snapshot: Snapshot) -> Iterator[str]:
     """The path of everything that is published and has one of its own, some of them more than once."""
     yield from snapshot.documents
+    yield JCALENDAR
     sessions = [one.session for one in snapshot.shown.values()]
     pages = {name for name, _ in snapshot.pages if name.startswith("/")}
     for prefix in ("", *(f"/{language}" for language in LANGUAGES)):

@@ -24,6 +24,7 @@ PRIVATE = "private, max-age=300"
 FOR_EVER = "public, max-age=31536000, immutable"
 HTML = "text/html; charset=utf-8"
 ICALENDAR = "text/calendar; charset=utf-8"
+JCAL = "application/calendar+json"
 SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 POLICY = (
     "default-src 'none'",

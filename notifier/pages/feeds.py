@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote
 
 from notifier import feed
 from notifier.feed import USUAL, Options
-from notifier.pages.documents import PRIVATE, Document
+from notifier.pages.documents import JCAL, PRIVATE, SAFE, Document
 from notifier.pages.press import Press
 from notifier.talks import Seminar, Session
 from notifier.templates import LANGUAGES
@@ -110,6 +110,7 @@ class Feeds:
         self._are_private = are_private
         self._sessions = {session.id: session for session in seminar.sessions}
         self._kept: dict[tuple[str, Choice], Document] = {}
+        self._jcal: Document | None = None
         for session_id, choice in asked:
             session = self._sessions.get(session_id)
             if session or not session_id:
@@ -130,6 +131,13 @@ class Feeds:
         self._kept[session_id, choice] = known  # the latest is the last
         self._forget()
         return known
+
+    def as_jcal(self, calendar: Document) -> Document:
+        """The seminar's calendar in JSON, made when it is first asked for: it takes far longer than a change does."""
+        if self._jcal is None:
+            document = self._press.document(feed.as_jcal(calendar.body), JCAL, headers=SAFE[:1])
+            self._jcal = replace(document, modified=calendar.modified).compress()
+        return self._jcal
 
     def compress(self) -> None:
         """Makes the encodings of all that is kept."""

@@ -145,6 +145,7 @@ def _get(summary: str, content: Schema, *parameters: Schema) -> Schema:
     answers = {
         "200": {"description": "As it is now.", "headers": headers, "content": content},
         "304": {"description": "Nothing has changed since the validators that were sent."},
+        "412": {"description": "It is no more what If-Match or If-Unmodified-Since ask for."},
     }
     if any(parameter["in"] == "path" for parameter in parameters):
         answers["404"] = {"description": "There is none of this name.", "content": _HTML}
@@ -191,6 +192,11 @@ def _calendars(seminar: Seminar) -> Schema:
 
 _PROGRAMS = {
     "/talks.json": {"get": _get("All sessions and talks.", {"application/json": {"schema": _of("Talks")}})},
+    "/calendar.json": {
+        "get": _get(
+            "The calendar in JSON (jCal, RFC 7265).", {"application/calendar+json": {"schema": {"type": "array"}}}
+        )
+    },
     "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
     "/sitemap.xml": {"get": _get("What search engines are to find.", {"application/xml": {"schema": _TEXT}})},
     "/feed.atom": {

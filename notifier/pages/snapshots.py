@@ -61,6 +61,7 @@ PROBLEMS = MappingProxyType(
     }
 )
 
+JCALENDAR = "/calendar.json"
 _CHOICES = "/calendar.ics?"  # the key under which all that can be chosen of the feed is dated
 
 
@@ -132,6 +133,8 @@ class Snapshot:
             return one.pages[language]
         if path in self._calendars and (choice := feeds.read(query, own)) != Choice():
             return self.feeds.find(choice)
+        if (own, path) == ("", JCALENDAR):
+            return self.feeds.as_jcal(self.documents["/calendar.ics"])
         found = self.archive.find(path, query, language) or self.pages.get((path, language))
         return found if found or own else self.documents.get(path)
 

@@ -37,7 +37,8 @@ def test_the_files_are_what_a_site_needs():
     files, _ = copies(built(seminar(PAST, session())))
     expected = {
         "index.html", "zh/index.html", "en/index.html", "404.html", "robots.txt", "talks.json", "openapi.json",
-        "calendar.ics", "jsml.ics", "zh/jsml.ics", "en/calendar.ics", "feed.atom", "zh/feed.atom", "en/feed.atom",
+        "calendar.ics", "calendar.json", "jsml.ics",
+        "zh/jsml.ics", "en/calendar.ics", "feed.atom", "zh/feed.atom", "en/feed.atom",
         "sessions/past/index.html", "zh/sessions/past/index.html", "sessions/past.ics", "en/sessions/past.ics",
         "history/index.html", "en/history/2021/index.html", "subscribe/index.html",
     }  # fmt: skip

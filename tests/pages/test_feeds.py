@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,6 +122,22 @@ def test_a_language_can_stand_before_the_path_or_in_the_query():
     assert found(snapshot, "/zh/jsml.ics").etag != found(snapshot, "/en/jsml.ics").etag
     for path in ("/zh/talks.json", "/zh", "/fr/calendar.ics", "/zh/zh/calendar.ics"):
         assert snapshot.find(path, "", "en") is None, path
+
+
+def test_the_calendar_is_there_as_jcal_for_whoever_asks(monkeypatch: pytest.MonkeyPatch):
+    snapshot = built()
+    calendar, made = found(snapshot, "/calendar.ics"), found(snapshot, "/calendar.json?past=none")
+    assert (made.media_type, made.modified) == ("application/calendar+json", calendar.modified)
+    assert made.etag != calendar.etag
+    name, properties, components = json.loads(made.body)
+    assert name == "vcalendar"
+    assert ["refresh-interval", {}, "duration", "PT4H"] in properties
+    assert [part[0] for part in components] == ["vtimezone", *["vevent"] * 4]
+    assert ["dtstart", {"tzid": "Asia/Shanghai"}, "date-time", "2021-11-27T09:30:00"] in components[-1][1]
+    monkeypatch.setattr(feed, "as_jcal", pytest.fail)
+    assert found(snapshot, "/calendar.json") is made
+    built(previous=snapshot)  # nobody has asked for this one
+    assert snapshot.find("/zh/calendar.json", "", "zh") is None
 
 
 def test_one_session_can_be_chosen_like_the_feed():
