@@ -26,6 +26,12 @@ _FRONT_MATTER = re.compile(
     rf"((?:(?:author|description|summary|title|url|{_KEYS_OF_SITE}):.*\n|[ \t#-].*\n|\n)+?)"
     r"---[ \t]*\n"
 )
+# An announcement that came by mail; what stands in its head, its own date above all, is not the talk's.
+_MAIL_HEAD = re.compile(
+    r"\A\s*(?=(?:.*\n){0,6}(?:From|发件人)\s?[:：])(?=(?:.*\n){0,6}(?:Subject|主题)\s?[:：])"
+    r"(?:(?:From|To|Cc|Subject|Date|Sent|Reply-To|List-[A-Z][a-z]+|发件人|收件人|抄送|主题|日期|时间|发送时间)\s?[:：].*\n"
+    r"(?:[ \t]+\S.*\n)*){2,}"
+)
 # A post for each talk has the talk's own keys there, among those of the site and in quotes.
 _POST = re.compile(r"---[ \t]*\n(?=[a-z])((?:[a-z_-]+:.*\n|[ \t#-].*\n|\n)+?)---[ \t]*\n")
 _OF_SITE = re.compile(rf"^(?:{_KEYS_OF_SITE}):.*\n(?:[ \t-].*\n)*", re.MULTILINE)
@@ -84,6 +90,7 @@ def read(data: bytes, context: Context, form: str = "") -> Reading:
             )
         )
     if name in ("table", "page"):
+        text = _MAIL_HEAD.sub(lambda head: "\n" * head.group().count("\n"), text, count=1)
         text, title = _without_front_matter(text)
         context = replace(context, name=context.name or title)
     try:

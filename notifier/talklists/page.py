@@ -14,18 +14,19 @@ from zoneinfo import ZoneInfo
 from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts.blocks import cut, looks_like_title
-from notifier.talklists.parts.cells import zone_of
+from notifier.talklists.parts.cells import joining_in, zone_of
 from notifier.talklists.parts.dates import zone_in
 from notifier.talklists.parts.ending import torn_html, torn_text
 from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields
-from notifier.talklists.parts.items import Item, rows_of
+from notifier.talklists.parts.items import Item, rows_of, with_years
 from notifier.talklists.parts.labels import Kind, known_labels
 from notifier.talklists.parts.lines import Line, is_html, lines_of_html, lines_of_text, without_emphasis
 from notifier.talklists.parts.people import has_cjk, split_outside_parentheses
 from notifier.talklists.parts.rows import Sessions as Rows
 from notifier.talklists.parts.rows import unique
-from notifier.talklists.parts.sessions import Zones, sessions_of
+from notifier.talklists.parts.sessions import Customs, Zones, sessions_of
 from notifier.talklists.parts.speakers import shortened
+from notifier.talklists.parts.terms import Term, is_term, term_in, usual_among, usual_in
 from notifier.talks import Seminar, Session
 
 _BEGINNINGS = frozenset(
@@ -40,16 +41,15 @@ _SERIES = re.compile(
     r"|讨论班|研讨班|研讨会|论坛|系列|报告会|讲座|沙龙|学术报告",
     re.IGNORECASE,
 )
-_YEAR = re.compile(
-    r"\W*((?:19|20)\d\d)\s?(?:年度?|学年)?\s?(?:spring|summer|autumn|fall|winter|[春夏秋冬]季?)?(?:学期)?\W*",
-    re.IGNORECASE,
-)
 _POINTER = re.compile(
     r"\b(?:see|click|visit)(?:\s+it)?\s+here\b|\bplease (?:see|visit|click)\b|点击|见(?:这里|此处)", re.IGNORECASE
 )
 _BETWEEN_NAMES = re.compile(r"[,;，；、\n]\s?(?:and\s)?|\sand\s")
 _ABOUT_ZONE = re.compile(r"\btimes?\b|\btime ?zone\b|时间|时区", re.IGNORECASE)
 _BEIJING = "Asia/Shanghai"
+_LABELLED = frozenset({Kind.TIME, Kind.TITLE, Kind.SPEAKER})  # with their labels a page is no mere list of days
+_OF_ALL = frozenset({Kind.TEXT, Kind.UNKEPT, Kind.BIO, Kind.NOTICE})  # where a page may say when sessions usually are
+_LONGEST_NAME = 80  # characters
 _HEAD_LINES = 800  # a page shows what it is before its first eight hundred lines are over
 
 
@@ -86,15 +86,18 @@ class _Page:
 
     def read(self) -> Reading:
         fields = self._fields()
-        is_labelled = any(entry.kind in (Kind.TIME, Kind.TITLE, Kind.SPEAKER) for entry in fields)
+        is_labelled = any(entry.kind in _LABELLED and entry.words for entry in fields)
         if not is_labelled and (items := _items(self._lines)):
             return self._listed(fields, items)
-        head, body, years = _parted(fields)
+        head, body, terms = _parted(fields)
+        if title := term_in(self._title):
+            terms.setdefault(0, title)
         blocks = cut(body)
         if blocks and not self._is_html:
             _refuse(torn_text(self._text, fields, blocks))
         zone, written = self._zone(head, body)
-        sessions = sessions_of(blocks, Zones(zone, written), years, self._warn)
+        usual = usual_among((entry.number, entry.text) for entry in fields if entry.kind in _OF_ALL)
+        sessions = sessions_of(blocks, Zones(zone, written), Customs(terms, usual), self._warn)
         if not sessions:
             raise TalkListError([*self._warnings, _nothing_found()])
         for first in self._unzoned:
@@ -105,16 +108,19 @@ class _Page:
 
     def _listed(self, fields: list[Field], items: list[Item]) -> Reading:
         """The page as a list of days, each with who and what in its own line."""
-        head = [entry for entry in fields if entry.number < items[0].line]
+        above = [line for line in self._lines if line.number < items[0].line]
+        head = [entry for entry in fields if entry.number < items[0].line and not is_term(entry.text)]
         remarks = [entry for entry in head if _is_about_zone(entry)]
         zone = ours = self._context.timezone
         for remark in remarks[:1]:
             zone = zone_in(remark.text[:300])
             if not any(_agreements(ours, zone)):
                 self._warn(remark.number, *_turned(zone, ours))
-        if not remarks and not any(zone_in(item.words) for item in items):
+        usual = usual_among((line.number, line.text) for line in above)
+        if not remarks and not (usual and usual.zone) and not any(zone_in(item.words) for item in items):
             self._warn(items[0].line, f"the page names no time zone; its times were read as {ours}")
-        found = Rows(ZoneInfo(ours), zone_of(zone))
+        joining = joining_in("\n".join(map(_with_targets, above)))
+        found = Rows(ZoneInfo(ours), zone_of(zone), usual, joining)
         for row in rows_of(items, lambda told, advice, line: self._warn(line, told, advice)):
             found.add(row)
         self._warnings += found.problems
@@ -165,7 +171,7 @@ class _Page:
         lines = [entry for entry in texts if not _is_paragraph(entry)]
         name, name_zh, used = self._name([entry for entry in lines if _could_be_name(entry)])
         for entry in lines:
-            if entry not in used and not _is_about_zone(entry):
+            if entry not in used and not _is_about_zone(entry) and not usual_in(entry.text):
                 self._warn(entry.number, f"the line {shortened(entry.text)!r} was not understood and left out")
         for entry in head:
             if entry.kind in (Kind.UNKEPT, Kind.NOTICE) and not entry.is_empty:
@@ -224,6 +230,7 @@ def _turned(foreign: str, ours: str) -> tuple[str, str]:
 def _items(lines: list[Line]) -> list[Item]:
     """The lines from the first on that begins with a day."""
     items = [Item(line.number, _with_targets(line), 2 if line.is_heading else 0) for line in lines if line.text]
+    items = list(with_years(items))
     return items[next((place for place, item in enumerate(items) if item.begins_day), len(items)) :]
 
 
@@ -249,10 +256,10 @@ def _nothing_found() -> Problem:
     )
 
 
-def _parted(fields: list[Field]) -> tuple[list[Field], list[Field], dict[int, int]]:
-    """The fields of the seminar, those of its talks, and the years that stand as headings, by line."""
-    years = {entry.number: int(found[1]) for entry in fields if (found := _year_heading(entry))}
-    fields = [entry for entry in fields if entry.number not in years or entry.kind is not Kind.TEXT]
+def _parted(fields: list[Field]) -> tuple[list[Field], list[Field], dict[int, Term]]:
+    """The fields of the seminar, those of its talks, and the terms that stand as headings, by line."""
+    terms = {entry.number: term for entry in fields if _is_heading(entry) and (term := term_in(entry.text))}
+    fields = [entry for entry in fields if entry.number not in terms or entry.kind is not Kind.TEXT]
     first = next((i for i, entry in enumerate(fields) if entry.kind in _BEGINNINGS), len(fields))
     # A notice right above the first talk, without a blank line, is that talk's.
     is_talks_notice = first < len(fields) and fields[first].gap == 0
@@ -265,7 +272,10 @@ def _parted(fields: list[Field]) -> tuple[list[Field], list[Field], dict[int, in
     if (title := _title_above(head, body)) is not None:
         head.remove(title)
         body.insert(0, title)
-    return head, body, years
+    for entry in head:
+        if entry.kind is Kind.TEXT and len(entry.text) < _LONGEST_NAME and (term := term_in(entry.text)):
+            terms.setdefault(entry.number, term)
+    return head, body, terms
 
 
 def _title_above(head: list[Field], body: list[Field]) -> Field | None:
@@ -281,8 +291,8 @@ def _could_be_title(text: str) -> bool:
     return looks_like_title(text) and not _SERIES.search(text) and not _POINTER.search(text)
 
 
-def _year_heading(entry: Field) -> re.Match[str] | None:
-    return _YEAR.fullmatch(entry.text) if entry.kind is Kind.TEXT and len(entry.text) < 40 else None
+def _is_heading(entry: Field) -> bool:
+    return entry.kind is Kind.TEXT and len(entry.text) < 40 and is_term(entry.text)
 
 
 def _is_about_zone(entry: Field) -> bool:
@@ -295,6 +305,8 @@ def _is_about_zone(entry: Field) -> bool:
 
 
 def _could_be_name(entry: Field) -> bool:
+    if entry.text.endswith((",", "，")):  # Dear all,
+        return False
     return looks_like_title(entry.text) or (len(entry.text) < 40 and _SERIES.search(entry.text) is not None)
 
 

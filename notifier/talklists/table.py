@@ -26,7 +26,9 @@ from notifier.talklists import Context, Reading
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.dates import Order
-from notifier.talklists.parts.items import DAY, Item, rows_of
+from notifier.talklists.parts.items import DAY, Item, are_listed, rows_of, with_years
+from notifier.talklists.parts.lines import without_emphasis
+from notifier.talklists.parts.terms import Usual, usual_among, usual_in
 from notifier.talks import Seminar, clean_line, clean_text
 
 _DELIMITERS = ",;\t，；"
@@ -41,6 +43,8 @@ _PAGE = re.compile(
 )
 _HEADS = "Date/日期, Time/时间, Speaker/报告人, Affiliation/单位, Title/题目, Abstract/摘要, Slides/幻灯片, Replay/回放"
 _DATED = ("date", "time", "start", "end")
+_LONGEST_HEAD = 4000  # characters
+_MOST_LINES = 2000
 _LATEST_HEAD = 3  # a spreadsheet may say what it is above its head
 
 
@@ -50,7 +54,13 @@ def fits(text: str) -> bool:
         return False
     if _has_markdown_table(text) or _delimiter(text):
         return True
-    return bool(_ITEM.search(text) or _HEADING.search(text)) and not _PAGE.search(text)
+    return (bool(_ITEM.search(text) or _HEADING.search(text)) or _is_listed(text)) and not _PAGE.search(text)
+
+
+def _is_listed(text: str) -> bool:
+    """Whether the text names its year once, and has lines that begin with a day and go on with who speaks on what."""
+    lines = (without_emphasis(line) for line in text.split("\n", _MOST_LINES)[:_MOST_LINES] if line.strip())
+    return are_listed(with_years(Item(0, line.lstrip(" -*+#")) for line in lines))
 
 
 def read(text: str, context: Context) -> Reading:
@@ -76,13 +86,22 @@ class _Table:
     rows: list[rows.Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     name: str = ""
+    usual: Usual | None = None
+    joining: cells.Joining = field(default_factory=cells.Joining)
+
+    def take_preface(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Takes what the lines above all rows say of every session, and gives back those that say nothing of it."""
+        self.usual = usual_among(lines)
+        self.joining = cells.joining_in("\n".join(words for _, words in lines))
+        return [(number, words) for number, words in lines
+                if not usual_in(words) and cells.joining_in(words) == cells.Joining()]  # fmt: skip
 
     def warn(self, message: str, advice: str, line: int | None) -> None:
         self.problems.append(Problem(message, advice, line=line))
 
 
 def _reading(table: _Table, context: Context) -> Reading:
-    sessions = rows.Sessions(ZoneInfo(context.timezone))
+    sessions = rows.Sessions(ZoneInfo(context.timezone), usual=table.usual, joining=table.joining)
     for row in _with_plain_dates(table):
         sessions.add(row)
     found = rows.unique(sessions.sessions())
@@ -159,6 +178,8 @@ def _by_name(names: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
 def _delimiter(text: str) -> str:
     """The separator by which the text falls into columns that are known, or that begin with a day in most rows."""
     for line in itertools.islice(filter(str.strip, text.split("\n")), _LATEST_HEAD):
+        if len(line) > _LONGEST_HEAD:
+            continue
         found = [mark for mark in _DELIMITERS if _is_head(next(csv.reader([line], delimiter=mark), []))]
         if found:
             return max(found, key=line.count)
@@ -275,8 +296,14 @@ def _plain(token: Token) -> str:
 def _read_items(text: str, table: _Table) -> None:
     tokens = _tokens(text)
     table.name = _title(tokens)
-    items = (item for item in _items(tokens) if item.words != table.name)
-    table.rows += rows_of(items, table.warn)
+    items = list(with_years(_items(tokens), [table.name]))
+    first = next((place for place, item in enumerate(items) if item.begins_day), len(items))
+    above = [(item.line, item.words) for item in items[:first] if item.words != table.name]
+    if above and not table.name:
+        table.name = above.pop(0)[1]
+    for number, _ in table.take_preface(above):
+        table.warn("this text stands under no day: not read", "begin it with a day such as 2021-11-27", number)
+    table.rows += rows_of(items[first:], table.warn)
 
 
 def _items(tokens: Sequence[Token]) -> Iterator[Item]:

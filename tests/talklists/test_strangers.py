@@ -279,3 +279,190 @@ def test_a_picture_of_a_page_is_no_label_of_the_slides() -> None:
     slides = found.seminar.sessions[0].talks[0].slides
     assert slides is not None
     assert (slides.url, slides.label) == ("https://example.org/a.pdf", "")
+
+
+def test_a_link_that_is_a_picture_is_read_by_its_name() -> None:
+    found = read("""
+        <html><body><h1>A Seminar</h1><p>Mondays 17:00-18:00 (UTC+8)</p>
+        <div><p><b>Mon, Feb 16, 2026</b> <a href="https://zoom.us/j/94445556666">Zoom</a></p>
+        <p><b>Ola Nordmann</b>, Bergen<br><i>Water waves</i></p>
+        <a href="https://example.org/a.pdf" title="Slides"><i class="icon"></i></a>
+        <a href="https://youtu.be/zzz111"><img src="v.png" alt="Video"></a></div>
+        <div><p><b>Mon, Mar 2, 2026</b></p><p><b>Ada Byron</b>, Bath<br><i>Engines</i></p>
+        <details><summary>Abstract</summary><p>Engines turn.</p></details></div>
+        </body></html>
+        """)
+    assert told(found) == [
+        "2026-02-16 17:00-18:00: Ola Nordmann (Bergen): Water waves",
+        "2026-03-02 17:00-18:00: Ada Byron (Bath): Engines",
+    ]
+    first, second = (session.talks[0] for session in found.seminar.sessions)
+    assert first.slides is not None
+    assert (first.slides.url, first.replay) == ("https://example.org/a.pdf", "https://youtu.be/zzz111")
+    assert [session.room.url for session in found.seminar.sessions] == ["https://zoom.us/j/94445556666", ""]
+    assert second.abstract == "Engines turn."
+
+
+def test_the_head_and_the_signature_of_a_mail_tell_of_no_talk() -> None:
+    found = read("""
+        From: office@example.edu
+        To: everybody@example.edu
+        Subject: [all] Colloquium on Thursday
+        Date: Mon, 2 Mar 2026 09:12:44 +0100
+
+        Dear all,
+
+        Title: Waves in boxes
+        Speaker: Prof. Eleni Vasiliou (University of Patras)
+        Time: Thursday, 5 March 2026, 14h30 - 15h30
+        Abstract:
+        Boxes hold waves.
+        --
+        Anja Keller
+        Office, Institute of Mathematics
+        """)
+    assert told(found) == ["2026-03-05 14:30-15:30: Prof. Eleni Vasiliou (University of Patras): Waves in boxes"]
+    assert found.seminar.sessions[0].talks[0].abstract == "Boxes hold waves."
+
+
+# What is said once for all -----------------------------------------------------------------------------------------
+
+ALL_AT_ONCE = """
+    Geometry Seminar — Fall 2026
+
+    All talks take place biweekly on Fridays, 9:30–11:30am (Beijing time), Zoom 845 1234 5678, pwd: geometry
+
+    Sep 4 — Hugo Maier (Bonn): Minimal surfaces in boxes
+    Oct 2: no seminar (National Day)
+    Fri, Oct 16 — Sara Nilsson (KTH) — moved to Oct 23!
+    Oct 30 — TBA
+    Jan 8 — Kim Jiwon (KAIST): Ricci flow for beginners
+    """
+
+
+def test_lines_that_begin_with_days_take_year_and_hours_and_room_from_above() -> None:
+    found = read(ALL_AT_ONCE)
+    assert told(found) == [
+        "2026-09-04 09:30-11:30: Hugo Maier (Bonn): Minimal surfaces in boxes",
+        "2026-10-02 09:30-11:30:  [cancelled]",
+        "2026-10-16 09:30-11:30: Sara Nilsson (KTH) [tentative]",
+        "2026-10-30 09:30-11:30:  [tentative]",
+        "2027-01-08 09:30-11:30: Kim Jiwon (KAIST): Ricci flow for beginners",
+    ]
+    assert [session.notice for session in found.seminar.sessions] == [
+        "", "no seminar (National Day)", "moved to Oct 23", "", "",
+    ]  # fmt: skip
+    assert set(rooms(found)) == {Room(meeting_id="845 1234 5678", passcode="geometry")}
+    assert found.seminar.name == "Geometry Seminar — Fall 2026"
+    assert "line 5: 2026-09-04 has no time of day: read as the usual 09:30-11:30 of line 3; write it there" in warnings(
+        found
+    )
+
+
+def test_items_in_chinese_take_year_and_hours_and_room_from_above() -> None:
+    found = read("""
+        # 数据科学双周报告会（2026年春季）
+
+        每两周一次，周五 19:00-21:00，腾讯会议 334-4455-6677（密码 8899）。
+
+        - **3月6日**：罗辰（天目大学），《隐私的代价》
+        - **3月20日**：罗辰（天目大学），《隐私的代价（二）》，[幻灯片](https://example.org/2.pdf)，[录像](https://b23.tv/aa411)
+        - **4月3日**：停一次（清明）
+        - **5月8日**（因五一假期顺延一周）：Emil Roth（TU Graz），*Optimal experiment design*
+        """)
+    assert told(found) == [
+        "2026-03-06 19:00-21:00: 罗辰 (天目大学): 隐私的代价",
+        "2026-03-20 19:00-21:00: 罗辰 (天目大学): 隐私的代价（二）",
+        "2026-04-03 19:00-21:00:  [cancelled]",
+        "2026-05-08 19:00-21:00: Emil Roth (TU Graz): Optimal experiment design",
+    ]
+    assert found.seminar.sessions[-1].notice == "因五一假期顺延一周"
+    assert set(rooms(found)) == {Room(meeting_id="334-4455-6677", passcode="8899")}
+    talk = found.seminar.sessions[1].talks[0]
+    assert talk.slides is not None
+    assert (talk.slides.url, talk.replay) == ("https://example.org/2.pdf", "https://b23.tv/aa411")
+
+
+def test_the_usual_hours_are_not_those_of_another_day_of_the_week() -> None:
+    found = read(ALL_AT_ONCE.replace("Oct 30 — TBA", "Oct 29 — Lena Brandt (Bern): Knots"))
+    assert "2026-10-29" not in " ".join(told(found))
+    assert (
+        "line 8: 2026-10-29 has no time of day: the row is left out; write the time as 2021-11-27 9:30-11:30"
+        in warnings(found)
+    )
+
+
+def test_two_usual_hours_are_none() -> None:
+    found = read("""
+        <html><body><h1>A Seminar</h1><p>Mondays 17:00-18:00</p><p>Since May: Mondays 16:00-17:00</p>
+        <p>Date: 2026-02-16</p><p>Title: Waves</p><p>Speaker: Ola Nordmann</p>
+        <p>Date: 2026-02-23 9:00-10:00</p><p>Title: Waves, again</p><p>Speaker: Ola Nordmann</p></body></html>
+        """)
+    assert told(found) == ["2026-02-23 09:00-10:00: Ola Nordmann: Waves, again"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "date"),
+    [
+        ("Spring 2026", "2026-03-05"),
+        ("2026年春季", "2026-03-05"),
+        ("Fall Semester 2025", "2026-03-05"),
+        ("2025-2026学年第二学期", "2026-03-05"),
+        ("Academic year 2025–2026", "2026-03-05"),
+        ("2027", "2027-03-05"),
+    ],
+)
+def test_a_heading_gives_the_year_of_the_dates_below_it(heading: str, date: str) -> None:
+    found = read(f"""
+        <html><body><h1>A Reading Group</h1><h2>{heading}</h2>
+        <h3>March 5, 2:00pm - 3:30pm</h3>
+        <ul><li><b>Speaker:</b> Petra Lind, Uppsala University</li><li><b>Title:</b> Wide networks</li></ul>
+        <h3>March 19, 2:00pm - 3:30pm</h3><p>No meeting (Easter)</p>
+        </body></html>
+        """)
+    assert told(found) == [
+        f"{date} 14:00-15:30: Petra Lind (Uppsala University): Wide networks",
+        f"{date[:-2]}19 14:00-15:30:  [cancelled]",
+    ]
+
+
+def test_a_list_of_days_takes_the_hours_and_their_zone_from_above() -> None:
+    found = read(
+        """
+        <html><body><h2>Analysis Seminar, Academic year 2025-2026</h2>
+        <p>Usual time: Wednesdays, 14:00-15:00 (Paris time).</p>
+        <dl><dt>2025-10-08</dt><dd><i>Luc Ferrand</i> (ENS Lyon), <b>Sharp inequalities</b></dd>
+        <dt>2026-01-14</dt><dd><i>Anna Kov</i> (Budapest), <b>Traces</b></dd></dl></body></html>
+        """,
+        timezone="Europe/Paris",
+    )
+    assert told(found) == [
+        "2025-10-08 14:00-15:00: Luc Ferrand (ENS Lyon): Sharp inequalities",
+        "2026-01-14 14:00-15:00: Anna Kov (Budapest): Traces",
+    ]
+
+
+def test_a_page_without_ends_gives_two_hours_and_says_so() -> None:
+    found = read("""
+        讨论班
+        时间：2026年3月8日 20:00 (北京时间) / 13:00 CET
+        报告人：方启明（深蓝研究院）
+        题目：分子生成模型
+
+        时间：2026年4月5日 20:00 (北京时间) / 14:00 CEST【延期，时间待定】
+        报告人：郑一（岳麓大学）
+        题目：大模型
+        """)
+    assert told(found) == [
+        "2026-03-08 20:00-22:00: 方启明 (深蓝研究院): 分子生成模型",
+        "2026-04-05 20:00-22:00: 郑一 (岳麓大学): 大模型 [tentative]",
+    ]
+    assert found.seminar.sessions[1].notice == "延期,时间待定"
+    assert any("gives no end; 22:00 was taken, two hours on" in warning for warning in warnings(found))
+
+
+@pytest.mark.parametrize("text", [" ," * 70_000, "[(" * 70_000, "— " * 70_000, "2025-2026" * 20_000])
+def test_a_line_of_any_length_is_no_reason_to_fail(text: str) -> None:
+    above = "# Seminar Fall 2026\n\nFridays 9:30-11:30\n\n"
+    found = read(f"{above}- Sep 4 — Ada Byron (Bath): A{text}x\n- Sep 11 — Bob Stone (Bath): B\n")
+    assert [f"{session.start:%m-%d}" for session in found.seminar.sessions] == ["09-04", "09-11"]

@@ -17,7 +17,7 @@ _MONTH = (
     r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
 )
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
-_DAY = r"(?P<day>\d{1,2})(?!\d|:)"
+_DAY = r"(?P<day>\d{1,2})(?!\d|:\d)"
 _TH = r"(?:\s?(?:st|nd|rd|th)\b)?"
 
 # In the order in which they are tried: those that say most first.
@@ -34,10 +34,14 @@ _DAYS = tuple(
     )
 )
 
+_WORDED_DAYS = tuple(_DAYS[place] for place in (1, 2, 4))
+_BEFORE_DAY = re.compile(
+    r"[\s>#*_•·([【（-]*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+|\d{1,2}[.)]\s+)?", re.IGNORECASE
+)
 _STROKED = re.compile(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2((?:19|20)\d\d)(?!\d)")
 _WEEKDAY = re.compile(
-    r"(?:星期|礼拜|周)(?P<zh>[一二三四五六日天])"
-    r"|\b(?P<en>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?\b\.?",
+    r"(?:星期|礼拜|周)(?P<zh>[一二三四五六日天])(?!次)"
+    r"|\b(?P<en>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:days?)?\b\.?",
     re.IGNORECASE,
 )
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -235,6 +239,16 @@ def zone_in(text: str) -> str:
     return _take_zone(plain(text))[1]
 
 
+def day_at_start(text: str) -> tuple[Day, int, int] | None:
+    """The day in words, such as `Sep 4` or `**3月6日**`, with which a line begins, and from where to where it goes."""
+    start = _BEFORE_DAY.match(text)
+    found = start and next(filter(None, (pattern.match(text, start.end()) for pattern in _WORDED_DAYS)), None)
+    if not start or not found:
+        return None
+    day, problem = _day_of(found.groupdict(), found.group(), None)
+    return None if day is None or problem else (day, found.start(), found.end())
+
+
 def weekday_name(weekday: int) -> str:
     """The English short name, `Sat`."""
     return _WEEKDAYS[weekday].title()
@@ -255,8 +269,9 @@ def _take(pattern: re.Pattern[str], text: str, value_of: Callable[[re.Match[str]
 
 def _take_zone(text: str) -> tuple[str, str]:
     text, zone = _take(_ZONE, text, _zone_of)
-    if zone is None and (found := _CITY.search(text)) and (city := _zone_of_city(found[1] or found[2])):
-        return _without(text, found), city
+    for found in _CITY.finditer(text) if zone is None else ():
+        if city := _zone_of_city(found[1] or found[2]):
+            return _without(text, found), city
     # `(GMT+08:00) 中国标准时间 - 北京` says one zone twice; a second, other zone belongs to hours that are not ours.
     again, second = _take(_ZONE, text, _zone_of)
     if second in ("Asia/Shanghai", "+08:00") and zone in ("Asia/Shanghai", "+08:00"):

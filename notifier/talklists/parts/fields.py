@@ -14,6 +14,7 @@ from notifier.talklists.parts.dates import When, plain, read_when
 from notifier.talklists.parts.labels import LINKS, PROSE, Kind, Label, find_label, kind_of
 from notifier.talklists.parts.lines import Line, without_emphasis
 from notifier.talklists.parts.people import has_cjk, is_institution, is_nobody
+from notifier.talklists.parts.terms import usual_in
 
 RULE_GAP = 9  # a line drawn across the page parts as nine blank lines do
 _LABEL_OF_LINK = 40  # characters; what stands for a link inside an abstract is a word or three
@@ -62,13 +63,15 @@ _MIGHT_BE_TIME = re.compile(
 _RECURRING = re.compile(r"\b(?:every|each|(?:bi-?)?weekly|biweekly)\b|每|隔周|双周", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’)）\]]*$")
 
-CANCELLED = re.compile(r"\bcancel(?:l?ed|lation)\b|取消|停办|停讲", re.IGNORECASE)
-POSTPONED = re.compile(r"\b(?:postponed|rescheduled|delayed)\b|延期|推迟|改期|顺延|延后", re.IGNORECASE)
+_NONE = r"no (?:seminar|meeting|talk|session|class|lecture)s?"
+CANCELLED = re.compile(rf"\bcancel(?:l?ed|lation)\b|\b{_NONE}\b|取消|停办|停讲|停一次|休会|暂停", re.IGNORECASE)
+POSTPONED = re.compile(r"\b(?:postponed|rescheduled|delayed|moved to)\b|延期|推迟|改期|顺延|延后", re.IGNORECASE)
 _NOTICE = re.compile(
     r"[\W_]{0,6}(?:(?:this|the|today['’]s|important|notice|attention)[\s:]+){0,2}"
     r"(?:(?:session|seminar|talk|lecture|meeting|event|report)\s+)?(?:(?:is|has been|was|will be)\s+)?"
     r"(?:cancel(?:l?ed|lation)|postponed|rescheduled|delayed)\b.{0,100}"
-    r"|.{0,16}(?:取消|延期|推迟|改期|顺延|延后|停办).{0,40}",
+    rf"|{_NONE}\b.{{0,100}}"
+    r"|.{0,16}(?:取消|延期|推迟|改期|顺延|延后|停办|停一次|休会).{0,40}",
     re.IGNORECASE,
 )
 _COLOPHON = re.compile(
@@ -338,7 +341,7 @@ class _Reader:
     def _bare_time(self, text: str) -> When | None:
         if self._open is not None and self._open.kind is Kind.TIME and self._open.is_empty:
             return None
-        when = read_when(text.strip("*_#>•- \t"))
+        when = When() if usual_in(text) else read_when(text.strip("*_#>•- \t"))
         if when.is_empty or (when.rest and not _NOTICE.fullmatch(when.rest)):
             return None
         is_whole = when.day is not None and when.start is not None
@@ -379,7 +382,7 @@ def _text(line: Line) -> Field:
 def _field(label: Label, value: Line) -> Field:
     when = read_when(value.text[:200]) if label.kind is Kind.TIME else None
     kind = label.kind
-    if when is not None and when.day is None and _RECURRING.search(value.text):
+    if when is not None and when.day is None and (_RECURRING.search(value.text) or usual_in(value.text)):
         kind = Kind.UNKEPT  # a rule for all sessions, not the time of one
     elif kind is Kind.UNKEPT and _MEETING.search(value.text):
         kind = Kind.MEETING  # 地点：腾讯会议 329 744 341

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts.fields import CANCELLED, POSTPONED
 from notifier.talklists.parts.labels import find_label
 from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.rows import Row
+from notifier.talklists.parts.terms import is_term, term_in
 
 Warn = Callable[[str, str, int], None]  # what is doubtful, what to do, and the line
 
@@ -17,7 +19,11 @@ DAY = (
     r"(?:\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}\s?日?"
     r"|\d{1,2}(?:st|nd|rd|th)?[\s-][A-Z][a-z]{2,8}\.?,?[\s-]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
 )
-_BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}({DAY})")
+_LONGEST = 1500  # characters; a longer line is no speaker with a title
+_MOST_WORDS = 14  # of a day, its hours and their zone
+_WORDS_OF_ZONE = 3  # which are no time before the last of them is read: Eastern Standard Time
+_WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6}\.?,?\s+|(?:周|星期)[一二三四五六日天][,，\s]*)?"
+_BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}{_WEEKDAY}({DAY})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,26 @@ class _Day:
     prose: str = ""
 
 
+def with_years(items: Iterable[Item], above: Iterable[str] = ()) -> Iterator[Item]:
+    """The items with the year of their term in the days that name none, without the lines that only name a term.
+
+    The term is the one that the last such line names, or else the first that any line names; `above` are earlier lines.
+    """
+    term = next(filter(None, map(term_in, above)), None)
+    for item in items:
+        if is_term(item.words):
+            term = term_in(item.words)
+            continue
+        term = term or term_in(item.words)
+        yield replace(item, words=term.dated(item.words)) if term else item
+
+
+def are_listed(items: Iterable[Item]) -> bool:
+    """Whether two lines or more begin with a day, and at least one of them goes on with who speaks on what."""
+    dated = [item for item in items if _BEGINS_WITH_DAY.match(item.words)]
+    return len(dated) > 1 and any("speakers" in _who_and_what(_parted(item.words)[1]) for item in dated)
+
+
 def rows_of(items: Iterable[Item], warn: Warn) -> list[Row]:
     """A row for each talk; what cannot be read is told of."""
     days: list[_Day] = []
@@ -67,25 +93,46 @@ def rows_of(items: Iterable[Item], warn: Warn) -> list[Row]:
 def _opened(item: Item, warn: Warn) -> _Day:
     when, rest = _parted(item.words)
     day = _Day(item.line, item.level or 7, {"time": when})
+    if remark := _REMARK.match(rest):
+        day.values["notice"], rest = remark[1], rest[remark.end() :]
+    rest, mark = _marked(rest)
+    if mark:
+        day.values |= {"notice": mark, "status": "cancelled" if CANCELLED.search(mark) else "tentative"}
+        if POSTPONED.search(mark):
+            warn(f"{mark!r}: a new time, if any, is not read; the session is kept as tentative", "", item.line)
+    joining = cells.joining_in(rest)
+    if joining != cells.Joining() and not cells.without_links(_LINK.sub("", rest)):
+        day.values["room"] = " ".join(link.url for link in cells.links_in(rest))
+        rest = ""
     if rest:
         talk = _who_and_what(rest)
         day.talks.append((item.line, talk))
-        if "speakers" not in talk and _PARTING.search(cells.without_links(rest)):
+        if "speakers" not in talk and (len(rest) > _LONGEST or _PARTING.search(cells.without_links(rest))):
             warn("no speaker was told apart here: all of it is the title", "write it as Name: Title", item.line)
     return day
 
 
+def _marked(rest: str) -> tuple[str, str]:
+    """What stands behind a day without the mark at its end that calls it off or moves it, and that mark."""
+    found = _MARK.search(rest) if len(rest) < _LONGEST else None
+    if not found:
+        return rest, ""
+    mark = found["mark"].rstrip(" *!")
+    return rest[: found.start()], mark[:-1] if mark[-1:] in ")）]】" and not re.search(r"[(（\[【]", mark) else mark
+
+
 def _parted(words: str) -> tuple[str, str]:
     """The longest beginning that is nothing but a time, and what follows it."""
-    pieces = words.split(" ")
-    for count in range(min(len(pieces), 14), 0, -1):
+    pieces = words.split(" ", _MOST_WORDS + 1)
+    longest, best = 0, ""
+    for count in range(1, min(len(pieces), _MOST_WORDS) + 1):
         when = " ".join(pieces[:count]).rstrip(" :：,，|—–-")
-        try:
-            told = cells.parse_when(when)
-        except ValueError:
-            continue
-        if told.day and not told.rest:
-            return when, " ".join(pieces[count:]).strip(" :：,，|—–-")
+        if _is_when(when):
+            longest, best = count, when
+        elif longest and count - longest > _WORDS_OF_ZONE:
+            break
+    if best:
+        return best, " ".join(pieces[longest:]).strip(" :：,，|—–-")
     found = re.search(DAY, words)
     when, rest = (found[0], words[found.end() :]) if found else (words, "")
     hours = re.match(r"\D{0,4}\d{1,2}[:：]\d\d(?:\s*[-–—~～至到]\s*\d{1,2}[:：]\d\d)?", rest)
@@ -94,9 +141,23 @@ def _parted(words: str) -> tuple[str, str]:
     return when, rest.strip(" :：,，|—–-")
 
 
+def _is_when(text: str) -> bool:
+    try:
+        told = cells.parse_when(text)
+    except ValueError:
+        return False
+    return told.day is not None and not told.rest
+
+
 def _take(day: _Day, item: Item, warn: Warn) -> None:
+    if day.talks and _LINK.search(item.words) and not cells.without_links(item.words):
+        values = day.talks[-1][1]
+        values["title"] = f"{values.get('title', '')} {item.words}"
+        return
     label = find_label(item.words)
-    name = cells.field_of(label.words) if label and label.is_firm else ""
+    name = cells.field_of(label.words) if label and (label.is_firm or not label.value) else ""
+    if label and not label.is_firm and name not in cells.PROSE:
+        label, name = None, ""
     if label and name in cells.TOLD_OF_TALKS:
         if not day.talks or (name in day.talks[-1][1] and name in ("speakers", "title")):
             day.talks.append((item.line, {}))
@@ -115,10 +176,8 @@ def _take(day: _Day, item: Item, warn: Warn) -> None:
 def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
     words = item.words
     talk = _who_and_what(words)
-    links = cells.links_in(words)
-    if links and not cells.without_links(words) and day.talks:
-        values = day.talks[-1][1]
-        values["title"] = f"{values.get('title', '')} {words}"
+    if day.talks and "speakers" not in talk and day.talks[-1][1].keys() == {"speakers"}:
+        day.talks[-1][1]["title"] = talk["title"]
     elif "speakers" in talk or not day.talks:
         day.talks.append((item.line, talk))
     else:
@@ -126,27 +185,45 @@ def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
         warn("this is neither a talk nor a field of one: not read", "write Speaker: … and Title: …", item.line)
 
 
+_REMARK = re.compile(r"[(（]([^()（）]{1,60})[)）]\W*(?=\w)")  # right behind a day
+_MARK = re.compile(
+    r"(?:^|[\s:：,，;；|([（【—–-])[\s([（【*—–-]*(?P<mark>(?:no (?:seminar|meeting|talk|session|class|lecture)"
+    r"|cancel(?:l?ed)|postponed|rescheduled|moved to|已?取消|停一次|停办|停讲|休会|暂停|延期|推迟|改期).{0,60})$",
+    re.IGNORECASE,
+)
 _QUOTES = '"“”«»„「」『』《》'
 _PARTING = re.compile(r"[\w)）]\s*(?:[:：,，;；|]|\s[-–—])\s*\w")  # what could stand between a speaker and a title
 _TARGET = re.compile(r"(?<=\])\([^()\s]*\)")  # of a link, in which signs part nothing
+_LINK = re.compile(r"\[[^\[\]]*\]\([^()\s]*\)")
+_LINKS_BEHIND = re.compile(rf"(?:[\s,，;；、|·(（]*{_LINK.pattern}[)）]?)+\W*$")
 _FORMS = (
     re.compile(rf"(?P<who>[^{_QUOTES}]{{2,150}}?)\s*[,，:：|–—-]*\s*[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\W*"),
     re.compile(
         rf"[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\s*(?:[,，:：|–—-]+|by\b|\s)\s*(?P<who>[^{_QUOTES}]{{2,150}})"
     ),
     re.compile(r"(?P<who>[^:：]{2,150}?)(?:\s*[:：]\s*(?!//)|\s+[-–—|]+\s+)(?P<what>\S.*)"),
+    re.compile(r"(?P<who>[^:：]{2,150}?[)）])\s*[,，]\s*(?P<what>\S.*)"),
     re.compile(r"(?P<what>\S.*?)\s+[-–—|]+\s+(?P<who>.{2,150})"),
 )
 
 
 def _who_and_what(words: str) -> dict[str, str]:
     """Speaker and title of `Ada Lovelace (Oxford): On …` or `…, "On …"`; all is title where none of it is a person."""
+    if len(words) > _LONGEST:
+        return {"title": words}
+    if (tail := _LINKS_BEHIND.search(words)) and tail.start():
+        talk = _who_and_what(words[: tail.start()])
+        links = " ".join(found.group() for found in _LINK.finditer(tail.group()))
+        return talk | {"title": f"{talk.get('title', '')} {links}".strip()}
     masked = _TARGET.sub(lambda found: "\0" * len(found.group()), words)
     for form in _FORMS:
-        if found := form.fullmatch(masked):
-            who, what = (words[slice(*found.span(name))] for name in ("who", "what"))
+        if parts := form.fullmatch(masked):
+            who, what = (words[slice(*parts.span(name))] for name in ("who", "what"))
             if _are_people(who):
                 return {"speakers": who, "title": what}
+    found, _ = people(cells.without_links(words))
+    if _are_people(words) and all(person.affiliations for person in found):
+        return {"speakers": words}
     return {"title": words}
 
 

@@ -53,6 +53,7 @@ _HEADING = re.compile(r"#{1,6}\s+\S")
 _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)([^*_\n]{1,300}?)(?<=\S)\1")
 _ITALICS = re.compile(r"(?<![^\s(（])([*_])(?=[^\s*_])([^*\n]{1,300}?)(?<=[^\s*_])\1(?![^\s.,;:!?)）])")
 _RULE = re.compile(r"(?:[-*_=~—─━]\s?){3,}")
+_BOLD_AND_SIGN = re.compile(r"\*\* (?=[,.;，。；)）])")
 _INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
 
 
@@ -75,7 +76,7 @@ def lines_of_text(text: str) -> list[Line]:
 
 def _line_of_text(number: int, raw: str) -> Line:
     text = _tidy(raw)
-    if _RULE.fullmatch(text):
+    if _RULE.fullmatch(text) or text == "--":  # above the signature of a mail, RFC 3676 section 4.3
         return Line(number, "", is_rule=True)
     links: list[Link] = []
     if "](" in text:
@@ -349,6 +350,7 @@ class _Writer:
     def _leave(self, tag: Tag, mark: int) -> None:
         name = tag.name
         if name == "a":
+            self._name_picture(tag, mark)
             self._link(tag, "".join(self._pieces[mark:]))
         elif name in ("sup", "sub"):
             self._raise(mark, "^" if name == "sup" else "_")
@@ -377,6 +379,15 @@ class _Writer:
         words = " ".join(words.replace("**", "").split())
         self._links.append(Link(words, _absolute(str(tag.get("href", "")), self._base)))
 
+    def _name_picture(self, tag: Tag, mark: int) -> None:
+        """Writes what a link without words is called for those who do not see its picture."""
+        if any(map(str.isalnum, "".join(self._pieces[mark:]))):
+            return
+        pictures = [tag, *tag.find_all(["img", "i", "span"])]
+        names = (str(t.get(key, "")).strip() for t in pictures for key in ("aria-label", "title", "alt"))
+        if name := next(filter(None, names), ""):
+            self._add(f" {name} ", self._number)
+
     def _raise(self, mark: int, sign: str) -> None:
         text = "".join(self._pieces[mark:]).strip()
         del self._pieces[mark:]
@@ -392,6 +403,7 @@ class _Writer:
 
     def _break(self) -> None:
         text = _SPACES.sub(lambda run: "\t" if "\t" in run.group() else " ", "".join(self._pieces)).strip()
+        text = _BOLD_AND_SIGN.sub("**", text)
         if text.startswith("**") and "**" not in text[2:]:
             text = text[2:].lstrip()  # bold type that goes on over the end of the line
         if text:

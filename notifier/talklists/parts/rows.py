@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem
 from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts.terms import Usual
 from notifier.talks import Link, Livestream, Room, Session, Status, Talk, clean_line
 
 ROOM_FIELDS = ("url", "meeting_id", "passcode", "alternate_id", "download_url")
@@ -53,14 +54,18 @@ class _Slot:
 class Sessions:
     """Gathers rows into sessions in this zone; what cannot be used is told in `problems`, with `lost` rows left out.
 
-    `written` is the zone of times that name none, where that is another.
+    `written` is the zone of times that name none, where that is another; `usual` are the hours of days that name none,
+    `joining` how to take part in sessions that do not say.
     """
 
     zone: ZoneInfo
     written: tzinfo | None = None
+    usual: Usual | None = None
+    joining: cells.Joining = field(default_factory=cells.Joining)
     problems: list[Problem] = field(default_factory=list)
     lost: int = 0
     _groups: dict[str, list[_Slot]] = field(default_factory=dict)
+    _rooms: dict[str, set[tuple[date, Room]]] = field(default_factory=dict)  # of each group, each once
     _last: str = ""
 
     def add(self, row: Row) -> None:
@@ -87,7 +92,7 @@ class Sessions:
             self._continue(row, when, room, livestream)
             return
         if when.start is None:
-            raise ValueError(f"{when.day} has no time of day")
+            when = self._usually(when, when.day, row)
         start, end = self._span(row, when)
         if when.doubt:
             self._warn(row, when.doubt, "mend the date or the weekday")
@@ -102,6 +107,13 @@ class Sessions:
             end = start + cells.ASSUMED_LENGTH
             self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: read as two hours", "write when it ends")
         return start, end
+
+    def _usually(self, when: cells.When, day: date, row: Row) -> cells.When:
+        usual = self.usual
+        if usual is None or not usual.is_for(day):
+            raise ValueError(f"{day} has no time of day")
+        self._warn(row, f"{day} has no time of day: read as the usual {usual} of line {usual.line}", "write it there")
+        return replace(when, start=usual.start, end=usual.end, zone=when.zone or cells.zone_of(usual.zone))
 
     def _continue(self, row: Row, when: cells.When, room: Room, livestream: Livestream) -> None:
         told = when.rest or row.get("date") or row.get("time") or row.get("start")
@@ -125,9 +137,10 @@ class Sessions:
             given = f"{start:%Y-%m-%d}"
         key = given
         number = 1
-        while any(slot.start.date() != start.date() or _clash(slot.room, room) for slot in self._groups.get(key, ())):
+        while any(day != start.date() or _clash(other, room) for day, other in self._rooms.get(key, ())):
             number += 1
             key = f"{given}-{number}"
+        self._rooms.setdefault(key, set()).add((start.date(), room))
         return key
 
     def _warn(self, row: Row, message: str, advice: str = "") -> None:
@@ -142,6 +155,8 @@ class Sessions:
         for slot in slots:
             room = cells.merged(room, slot.room)
             livestream = slot.livestream if livestream == Livestream() else livestream
+        if room == Room() and livestream == Livestream():
+            room, livestream = self.joining.room, self.joining.livestream
         has_one_slot = len({(slot.start, slot.end) for slot in slots}) == 1
         talks = tuple(t for t in (self._talk(slot, has_one_slot) for slot in slots) if t != Talk())
         return Session(

@@ -10,14 +10,16 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from notifier.talklists.parts.blocks import Block
-from notifier.talklists.parts.cells import LONGEST_OVER_MIDNIGHT
+from notifier.talklists.parts.cells import ASSUMED_LENGTH, LONGEST_OVER_MIDNIGHT
 from notifier.talklists.parts.dates import Day, When, date_of, weekday_name
 from notifier.talklists.parts.fields import CANCELLED, POSTPONED, Field
 from notifier.talklists.parts.labels import ROOM, Kind
 from notifier.talklists.parts.speakers import Warn, shortened
 from notifier.talklists.parts.talks import TalkDraft, livestream_of, room_of, talk_of
+from notifier.talklists.parts.terms import Term, Usual
 from notifier.talks import Livestream, Room, Session, Status, Talk
 
+_STAMP = re.compile(r"\d:\d\d:\d\d")  # no person writes the seconds at which a session begins
 _BREAK = timedelta(hours=1)  # talks of one day with a longer pause between them are two sessions
 
 
@@ -48,13 +50,21 @@ class Zones:
     written: str
 
 
-def sessions_of(blocks: list[Block], zones: Zones, years: dict[int, int], warn: Warn) -> list[Session]:
+@dataclass(frozen=True, slots=True)
+class Customs:
+    """What the page says of all sessions: the terms that stand as headings, by line, and the usual hours."""
+
+    terms: dict[int, Term]
+    usual: Usual | None
+
+
+def sessions_of(blocks: list[Block], zones: Zones, customs: Customs, warn: Warn) -> list[Session]:
     """The sessions of these blocks: talks of one day make one session, unless a long pause lies between them.
 
-    `years` are the years that stand as headings, by line. A block whose time cannot be used is left out with a
+    A block whose time cannot be used is left out with a
     warning, never given a time of ours.
     """
-    slots = _Slots(blocks, zones, years, warn).slots()
+    slots = _Slots(blocks, zones, customs, warn).slots()
     parts = [_Part(block, slot, talk_of(block, warn)) for block, slot in zip(blocks, slots, strict=True) if slot]
     by_day: dict[date, list[_Part]] = {}
     for part in parts:
@@ -157,10 +167,16 @@ def _notices(part: _Part) -> Iterator[tuple[str, int, bool]]:
             and entry.when
             and (CANCELLED.search(entry.when.rest) or POSTPONED.search(entry.when.rest))
         ):
-            yield entry.when.rest.strip("()[]【】 "), entry.number, True
+            yield _notice_in(entry.when.rest), entry.number, True
         front = front and entry.kind in (Kind.TIME, Kind.NOTICE, Kind.TALK, Kind.UNKEPT, *ROOM)
     if part.draft is not None and part.draft.notice:
         yield part.draft.notice, part.block.number, False
+
+
+def _notice_in(rest: str) -> str:
+    """The notice in what stands beside a time: what is in brackets, if that is it, or all."""
+    inside = (found[1] for found in re.finditer(r"[(\[【]([^()\[\]【】]*)", rest))
+    return next((text for text in inside if CANCELLED.search(text) or POSTPONED.search(text)), rest.strip("()[]【】 "))
 
 
 def _agreed_room(fields: list[Field], warn: Warn) -> Room:
@@ -192,7 +208,7 @@ class _Slots:
 
     blocks: list[Block]
     zones: Zones
-    years: dict[int, int]
+    customs: Customs
     warn: Warn
     _usual: timedelta | None = field(default=None, init=False)
 
@@ -231,7 +247,10 @@ class _Slots:
     def _slot(self, index: int, given: _Given, anchors: list[tuple[int, date]]) -> Slot | None:
         number = given.number or self.blocks[index].number
         problem = given.problem
+        day: date | None
         day = None if problem or given.day is None else self._date(given.day, number, anchors)
+        if day and given.start is None:
+            given = self._usually(given, day, number)
         if problem or day is None or given.start is None:
             reason = problem or ("no date" if given.day is None else "no year" if day is None else "no time of day")
             what = f"the time {shortened(given.said)!r}" if given.said else "this talk"
@@ -241,15 +260,22 @@ class _Slots:
         self._check_weekday(day, given, number)
         return self._span(day, given, number)
 
+    def _usually(self, given: _Given, day: date, number: int) -> _Given:
+        usual = self.customs.usual
+        if usual is None or not usual.is_for(day):
+            return given
+        self.warn(number, f"{day} has no time of day: read as the usual {usual} of line {usual.line}", "write it there")
+        return replace(given, start=usual.start, end=usual.end, zone=given.zone or usual.zone)
+
     def _left_out(self, number: int, why: str) -> None:
         self.warn(number, f"{why}; the talk was left out", "write it as 2021-11-27 9:30-11:30")
 
     def _date(self, day: Day, number: int, anchors: list[tuple[int, date]]) -> date | None:
         if day.year:
             return date_of(day, day.year)
-        heading = max((line for line in self.years if line < number), default=None)
+        heading = max((line for line in self.customs.terms if line < number), default=None)
         if heading is not None:
-            return date_of(day, self.years[heading])
+            return date_of(day, self.customs.terms[heading].year_of(day.month))
         if not anchors:
             return None
         near = min(anchors, key=lambda anchor: abs(anchor[0] - number))[1]
@@ -271,14 +297,13 @@ class _Slots:
         assert given.start is not None
         start = self._instant(day, given.start, given.zone)
         if given.end is None:
-            if self._usual is None:
+            if self._usual is None and _STAMP.search(given.said):
                 self._left_out(number, f"the time {shortened(given.said)!r} gives no end")
                 return None
-            end = start + self._usual
-            self.warn(
-                number,
-                f"the time {shortened(given.said)!r} gives no end; {end:%H:%M} was taken, as long as others here",
-            )
+            end = start + (self._usual or ASSUMED_LENGTH)
+            why = "as long as others here" if self._usual else "two hours on"
+            told = f"the time {shortened(given.said)!r} gives no end; {end:%H:%M} was taken, {why}"
+            self.warn(number, told, "write it as 2021-11-27 9:30-11:30")
         else:
             end = self._end(start, day, given)
         if end <= start:
