@@ -169,6 +169,16 @@ PROGRAMS = (
         ("php", "/usr/share/php/Sabre/VObject"),
     ),
     Program(
+        "golang-ical",
+        "services in Go",
+        (str(HERE / ".built" / "golang"),),
+        "apt-get install golang-go golang-github-arran4-golang-ical-dev",
+        ("dpkg-query", "--show", "--showformat=${Version}", "golang-github-arran4-golang-ical-dev"),
+        ("go", "/usr/share/gocode/src/github.com/arran4/golang-ical"),
+        build=f"GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE={HERE}/.built/go"
+        f" go build -o {HERE}/.built/golang {READERS}/golang.go",
+    ),
+    Program(
         "Ruby icalendar",
         "GitLab",
         ("ruby", str(READERS / "ruby.rb")),
