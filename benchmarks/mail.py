@@ -32,8 +32,14 @@ from zoneinfo import ZoneInfo
 import aiosmtplib
 
 from benchmarks.load import processor, status
+from notifier.messages import Message
+from notifier.mime import WireText
+from notifier.relay import SmtpSettings
+from notifier.replies import Answer, Outcome
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import Subscriber
+from notifier.transports import Envelope
+from notifier.transports.smtp import SmtpTransport
 
 HOST = "127.0.0.1"
 LINKS = 4
@@ -70,6 +76,7 @@ def speed(rounds: int, messages: int) -> None:
     sides: dict[str, Callable[[], Sent]] = {
         "smtp-source -s 10, fixed text": lambda: source(messages, len(sample)),
         f"notifier, {LINKS} links, ledger and all": lambda: notified(messages),
+        "its links alone, one ready mail": lambda: asyncio.run(linked(messages, sample)),
         f"{peer_name()}, one connection": lambda: peer(sample, max(messages // 20, 50)),
     }
     taken = [{name: side() for name, side in sides.items()} for _ in range(rounds)]
@@ -79,8 +86,9 @@ def speed(rounds: int, messages: int) -> None:
     for name in sides:
         rates, costs = [t[name].rate for t in taken], [t[name].cost for t in taken]
         print(f"{name:60}{median(rates):>12,.0f}{median(costs) * 1e6:>11,.0f} us")
-    first, ours, last = sides
+    first, ours, links, last = sides
     ratio("notifier / smtp-source", (t[ours].rate / t[first].rate for t in taken), 1.0)
+    ratio("its links alone / smtp-source", (t[links].rate / t[first].rate for t in taken), 1.0)
     ratio(f"notifier / {peer_name()}", (t[ours].rate / t[last].rate for t in taken), 25)
 
 
@@ -134,6 +142,29 @@ def notified(count: int, server: int | None = None) -> Sent:
             daemon.wait()
 
 
+async def linked(count: int, mail: bytes) -> Sent:
+    """What the links could carry if nothing were composed and nothing written down: the most that smtp-sink takes."""
+    ready = (Message("seminar@example.org", f"reader{n}@example.org", f"<{n}>", WireText(mail)) for n in range(count))
+
+    class Ready:
+        async def next(self) -> Message | None:
+            return self.ready()
+
+        def ready(self) -> Message | None:
+            return next(ready, None)
+
+        def tell(self, message: Envelope, outcome: Outcome) -> None:
+            assert outcome.answer is Answer.ACCEPTED, outcome
+
+    with sink() as port:
+        transport = SmtpTransport(SmtpSettings(HOST, port, "none", links=LINKS))
+        begun, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(transport.carry(Ready()) for _ in range(LINKS)))
+        taken = Sent(count, time.perf_counter() - begun, time.process_time() - cpu)
+        await transport.close()
+    return taken
+
+
 def watched(daemon: subprocess.Popen[bytes], folder: Path, count: int, every: float) -> Sent:
     with closing(sqlite3.connect(f"file:{folder}/var/notifier.db?mode=ro", uri=True, timeout=30)) as db:
         # The first and the last of the list, so that the looking on costs nothing; and then all of them, once.
@@ -172,14 +203,18 @@ def resident(pid: int, field: str = "VmRSS") -> int:
 
 
 def peer_name() -> str:
-    return "Django" if importlib.util.find_spec("django") else "email + smtplib, as Django does"
+    if not importlib.util.find_spec("django"):
+        return "email + smtplib"
+    import django  # type: ignore[import-not-found]
+
+    return f"Django {django.__version__}"
 
 
 def peer(sample: bytes, count: int) -> Sent:
-    """What Django's `get_connection().send_messages` does; Django itself where it is installed.
+    """Django as its documentation sends many mails: a template rendered for each reader, one connection, no ledger.
 
-    Texts are given and not rendered. Without Django it is what that comes down to: an `EmailMessage` of the standard
-    library for each reader, written out and sent over one connection of smtplib.
+    Where it is not installed, what that comes down to, and what Django 6 does: an `EmailMessage` of the standard
+    library for each reader, written out and sent over one connection of smtplib; texts are given and not rendered.
     """
     texts = parts_of(sample)
     with sink() as port:
@@ -196,8 +231,8 @@ def by_smtplib(port: int, count: int, texts: Texts) -> None:
             message["From"] = "Seminar <seminar@example.org>"
             message["To"] = f"reader{number}@example.org"
             message["Subject"] = texts.subject
-            message.set_content(texts.text.replace("Ada", NAMES[number % 5]))
-            message.add_alternative(texts.html.replace("Ada", NAMES[number % 5]), subtype="html")
+            message.set_content(texts.text.replace(texts.token, f"{number}"))
+            message.add_alternative(texts.html.replace(texts.token, f"{number}"), subtype="html")
             message.add_attachment(texts.calendar.encode(), maintype="application", subtype="ics", filename="a.ics")
             server.sendmail("seminar@example.org", [f"reader{number}@example.org"], message.as_bytes())
 
@@ -205,18 +240,19 @@ def by_smtplib(port: int, count: int, texts: Texts) -> None:
 def by_django(port: int, count: int, texts: Texts) -> None:
     from django.conf import settings  # type: ignore[import-not-found]
     from django.core.mail import EmailMultiAlternatives, get_connection  # type: ignore[import-not-found]
+    from django.template import Context, Engine  # type: ignore[import-not-found]
 
     if not settings.configured:
         settings.configure()
+    text, html = (Engine().from_string(t.replace(texts.token, "{{ token }}")) for t in (texts.text, texts.html))
     connection = get_connection("django.core.mail.backends.smtp.EmailBackend", host=HOST, port=port)
 
     def messages() -> Iterator[object]:
         for number in range(count):
-            name = NAMES[number % 5]
-            body = texts.text.replace("Ada", name)
-            to = [f"reader{number}@example.org"]
+            values, to = {"token": f"{number}"}, [f"reader{number}@example.org"]
+            body = text.render(Context(values, autoescape=False))
             message = EmailMultiAlternatives(texts.subject, body, "Seminar <seminar@example.org>", to)
-            message.attach_alternative(texts.html.replace("Ada", name), "text/html")
+            message.attach_alternative(html.render(Context(values)), "text/html")
             message.attach("a.ics", texts.calendar, "application/ics")
             yield message
 
@@ -228,18 +264,20 @@ def by_django(port: int, count: int, texts: Texts) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What is in a mail of ours."""
+    """What is in a mail of ours; `token` is the word in it that is another one for each reader."""
 
     subject: str
     text: str
     html: str
     calendar: str
+    token: str
 
 
 def parts_of(sample: bytes) -> Texts:
     message = BytesParser(policy=default).parsebytes(sample)
     found = {part.get_content_type(): part.get_content() for part in message.walk() if not part.is_multipart()}
-    return Texts(str(message["Subject"]), found["text/plain"], found["text/html"], found["text/calendar"])
+    token = message["List-Unsubscribe"].partition(">")[0].rpartition("/")[2]
+    return Texts(str(message["Subject"]), found["text/plain"], found["text/html"], found["text/calendar"], token)
 
 
 # --- distance --------------------------------------------------------------------------------------------------------
