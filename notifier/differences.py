@@ -46,7 +46,7 @@ _TALK_TEXTS: Mapping[Field, Callable[[Talk], tuple[str, ...]]] = {
     Field.SLIDES: lambda talk: (talk.slides.url or talk.slides.label if talk.slides else "",),
     Field.REPLAY: lambda talk: (talk.replay,),
 }
-_NOT_SHOWN = frozenset(("id", "quiet", "uid", "revision", "created", "modified"))
+_NOT_SHOWN = frozenset(("id", "quiet", "uid", "revision", "created", "modified", "edited"))
 _shown: Callable[[Session], tuple[Any, ...]] = attrgetter(
     *(f.name for f in fields(Session) if f.name not in _NOT_SHOWN)
 )

@@ -269,7 +269,7 @@ def _of_session(
 def _scheduled(session: Session, rules: Rules, facts: Facts, generation: int) -> Iterator[Notice]:
     """The announcement and the reminders of a session, due or not."""
     start = session.start.astimezone(UTC)
-    known = max(session.modified or facts.baseline, facts.baseline)
+    known = max(session.edited or session.modified or facts.baseline, facts.baseline)
     if rules.announcement is not None:
         due = _at_civil_hour(session, rules.announcement, rules.announcement_at)
         if _is_announceable(session):
@@ -372,7 +372,7 @@ def _change(session: Session, rules: Rules, facts: Facts, now: datetime) -> Deci
     news = [d for d in revisions.differences(before, session) if revisions.is_material(d, reminded=reminded)]
     if not news:
         return None
-    edited = max(session.modified or facts.baseline, facts.baseline)
+    edited = max(session.edited or session.modified or facts.baseline, facts.baseline)
     over = max(before.end, session.end)
     changes = [s for s in settled if s.kind in (Kind.CHANGE, Kind.CANCELLED)]
     if edited >= over or any(s.at >= edited and s.verdict is not Verdict.OPEN for s in changes):

@@ -57,7 +57,8 @@ class Identity:
     """A fact that is kept for ever: under which UID a session is published, and how often what it shows has changed.
 
     `revision` is the SEQUENCE of RFC 5545 section 3.8.7.4, `digest` that of the content which has this revision and,
-    after a dot, that of the frame in which it was shown.
+    after a dot, that of the frame in which it was shown. `edited` is when the content became what it is, None where
+    that was at `modified`.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Identity:
     revision: int
     created: datetime
     modified: datetime
+    edited: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def uid(session_id: str, domain: str) -> str:
     return f"{session_id}@{domain}"
 
 
-_STAMPS = ("uid", "revision", "created", "modified")
+_STAMPS = ("uid", "revision", "created", "modified", "edited")
 _stamps: Callable[[Any], tuple[Any, ...]] = attrgetter(*_STAMPS)
 _facts: Callable[[Session], tuple[Any, ...]] = attrgetter(*(f.name for f in fields(Session) if f.name not in _STAMPS))
 
@@ -156,7 +158,9 @@ def _identity(session: Session, around: str, known: Identity | None, domain: str
         return replace(known, digest=shown)
     # Calendars compare: an edit within the second of the last one, or after the clock was set back, still is later.
     modified = max(known.modified + timedelta(seconds=1), second)
-    return replace(known, digest=shown, revision=known.revision + 1, modified=modified)
+    is_edited = known.digest.partition(".")[0] != content
+    edited = None if is_edited else known.edited or known.modified
+    return replace(known, digest=shown, revision=known.revision + 1, modified=modified, edited=edited)
 
 
 def digest(session: Session) -> str:

@@ -167,7 +167,8 @@ class Session(_Safe):
     """One meeting: its talks in the order they are given, one room, one livestream.
 
     `id` is the organiser's permanent name for it. `uid`, `revision` (the SEQUENCE of RFC 5545 section 3.8.7.4),
-    `created` and `modified` are facts that `revisions` adds; a session fresh from a talk list has none.
+    `created`, `modified` and `edited` are facts that `revisions` adds; a session fresh from a talk list has none.
+    `edited` is when it was changed itself, None where that was at `modified`, the last change of how it is shown.
     """
 
     id: str
@@ -184,6 +185,7 @@ class Session(_Safe):
     revision: int = 0
     created: datetime | None = None
     modified: datetime | None = None
+    edited: datetime | None = None
 
     _paragraphs = frozenset({"notice"})
 
@@ -319,7 +321,7 @@ def _session_from_json(document: Mapping[str, Any]) -> Session:
     zone = ZoneInfo(values["timezone"])
     for name in ("start", "end"):
         values[name] = _by_the_wall(values[name], zone)
-    for name in ("created", "modified"):
+    for name in ("created", "modified", "edited"):
         if name in values:
             values[name] = datetime.fromisoformat(values[name])
     values["status"] = Status(values.get("status", "confirmed"))

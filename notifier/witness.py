@@ -105,7 +105,7 @@ def _identity_line(one: Identity) -> str:
         "digest": one.digest,
         "created": one.created.isoformat(),
         "modified": one.modified.isoformat(),
-    }
+    } | ({"edited": one.edited.isoformat()} if one.edited else {})
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
@@ -116,4 +116,5 @@ def _published_line(at: datetime | None) -> str:
 
 def _identity(values: Mapping[str, Any]) -> Identity:
     created, modified = (datetime.fromisoformat(values[name]) for name in ("created", "modified"))
-    return Identity(values["id"], values["uid"], values["digest"], int(values["revision"]), created, modified)
+    edited = datetime.fromisoformat(values["edited"]) if "edited" in values else None
+    return Identity(values["id"], values["uid"], values["digest"], int(values["revision"]), created, modified, edited)

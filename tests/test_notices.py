@@ -200,6 +200,8 @@ def test_a_word_lets_a_change_out_unless_the_list_was_edited_since() -> None:
     assert verdicts(edited + 10 * MINUTES, approved, moved, rules=CAREFUL)["change-1"] is Verdict.OPEN
     again = replace(moved, modified=edited + 2 * MINUTES)
     assert verdicts(edited + 15 * MINUTES, approved, again, rules=CAREFUL)["change-1"] is Verdict.WAITING
+    reframed = replace(again, edited=edited)  # by new settings, of which nobody is told
+    assert verdicts(edited + 10 * MINUTES, approved, reframed, rules=CAREFUL)["change-1"] is Verdict.OPEN
 
 
 def test_no_change_waits_for_a_person_until_the_session_begins() -> None:

@@ -150,6 +150,20 @@ def test_a_session_known_from_before_frames_were_kept_stays_as_it_is():
     assert stamp(seminar(fresh()), kept(changed), domain="d", now=NOW + DAYS, frame=moved)[0].sessions[0].revision == 1
 
 
+def test_it_is_known_when_a_session_was_edited_also_after_its_frame_changed():
+    old, known = stamp(seminar(fresh()), {}, domain="d", now=NOW, frame=FRAME)
+    shown = old
+    for days in (1, 2):
+        frame = replace(FRAME, base_url=f"https://{days}.example.org")
+        shown, changed = stamp(seminar(fresh()), kept(known), domain="d", now=NOW + days * DAYS, frame=frame)
+        known = (*known, *changed)
+        (one,) = shown.sessions
+        assert one.modified == NOW.replace(microsecond=0) + days * DAYS
+        assert one.edited == old.sessions[0].modified
+    late = stamp(seminar(fresh(notice="Late")), kept(known), domain="d", now=NOW + 3 * DAYS, frame=FRAME)[0]
+    assert late.sessions[0].edited is None
+
+
 def test_an_edit_and_its_undoing_count_as_two_revisions():
     before, known = stamped(fresh(), {}, NOW)
     _, known = stamped(fresh(notice="Late"), known, NOW + HOURS)
@@ -193,7 +207,7 @@ TALK_CHANGES: dict[str, Any] = {
 
 
 def test_every_field_that_readers_are_shown_counts():
-    unseen = {"id", "quiet", "uid", "revision", "created", "modified"}
+    unseen = {"id", "quiet", "uid", "revision", "created", "modified", "edited"}
     assert {f.name for f in fields(Session)} - unseen == set(CHANGES)
     assert {f.name for f in fields(Talk)} == set(TALK_CHANGES)
     digests = {digest(fresh(**{name: value})) for name, value in CHANGES.items()}

@@ -264,7 +264,7 @@ async def test_a_session_taken_off_the_list_is_not_reminded_of(store: Store) -> 
 
 async def test_the_accepted_list_and_identities_come_back_as_they_were(store: Store) -> None:
     accepted = Accepted(seminar(), "列表".encode(), "talks.toml", NOW)
-    identity = Identity("2021-11-27", "2021-11-27@seminar.example.org", "abc", 2, LONG_AGO, NOW)
+    identity = Identity("2021-11-27", "2021-11-27@seminar.example.org", "abc", 2, LONG_AGO, NOW, NOW - DAYS)
     await store.accept(accepted, [identity])
     assert await store.accepted() == accepted
     assert await store.identities() == {"2021-11-27": identity}

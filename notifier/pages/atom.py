@@ -75,7 +75,7 @@ def _urn(name: str) -> str:
 
 
 def _changed(session: Session) -> datetime:
-    return (session.modified or session.start).astimezone(UTC)
+    return (session.edited or session.modified or session.start).astimezone(UTC)
 
 
 def _instant(at: datetime) -> str:

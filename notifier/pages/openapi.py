@@ -100,6 +100,7 @@ SCHEMAS = MappingProxyType(
             quiet={"type": "boolean", "description": "The organisers want no mail about the last change."},
             created=_INSTANT,
             modified={**_INSTANT, "description": "The LAST-MODIFIED of its event."},
+            edited={**_INSTANT, "description": "When it was changed itself, where only how it is shown changed since."},
         ),
         "Room": {
             **_object("", url=_LINK, meeting_id=_TEXT, passcode=_TEXT, alternate_id=_TEXT, download_url=_LINK),

@@ -27,7 +27,7 @@ _LISTS = ("sessions", "talks", "seminars", "events", "records", "items", "result
 _SEMINAR_KEYS = frozenset(
     {"id", "name", "name_zh", "description", "description_zh", "timezone", "organisers", "homepage"}
 )
-_SESSION_KEYS = frozenset({"quiet", "uid", "revision", "created", "modified", "talks"})
+_SESSION_KEYS = frozenset({"quiet", "uid", "revision", "created", "modified", "edited", "talks"})
 _TIMES = frozenset({"time", "start", "end"})
 
 
@@ -211,7 +211,7 @@ class _Reader:
         stamps: dict[str, Any] = {"uid": str(record.get("uid") or "")}
         if re.fullmatch(r"[0-9]{1,18}", str(record.get("revision", ""))):
             stamps["revision"] = int(str(record["revision"]))
-        for name in ("created", "modified"):
+        for name in ("created", "modified", "edited"):
             try:
                 moment = datetime.fromisoformat(str(record.get(name, "")))
             except ValueError:

@@ -43,8 +43,11 @@ def accept(
         " AND session_id NOT BETWEEN '@' AND 'A')",
         (ms(accepted.at), present),
     )
-    rows = [(i.id, i.uid, i.digest, i.revision, ms(i.created), ms(i.modified)) for i in identities]
-    db.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?)", rows)
+    rows = [
+        (i.id, i.uid, i.digest, i.revision, ms(i.created), ms(i.modified), ms(i.edited) if i.edited else None)
+        for i in identities
+    ]
+    db.executemany("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def identities(db: sqlite3.Connection) -> dict[str, Identity]:
@@ -56,6 +59,7 @@ def identities(db: sqlite3.Connection) -> dict[str, Identity]:
             row["revision"],
             instant(row["created"]),
             instant(row["modified"]),
+            instant(row["edited"]) if row["edited"] is not None else None,
         )
         for row in db.execute("SELECT * FROM session")
     }

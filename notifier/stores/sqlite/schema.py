@@ -82,8 +82,9 @@ CREATE INDEX subscriber_unconfirmed ON subscriber (changed) WHERE state = 'uncon
 """
 _BLOCKS = "CREATE INDEX consent_to_nothing ON consent (at) WHERE state = 'blocked';"
 _LANES = "ALTER TABLE delivery ADD COLUMN lane TEXT NOT NULL DEFAULT '';"
+_EDITS = "ALTER TABLE session ADD COLUMN edited INTEGER;"
 # Each makes of a store of the version before it one of its own.
-SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES)
+SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES, _EDITS)
 SCHEMA_VERSION = len(SCHEMAS)
 
 # An ambiguous row without a time waits for nothing: it was resent often enough, or the operator chose to hold it.
