@@ -402,6 +402,18 @@ async def test_who_was_welcomed_with_a_session_is_told_when_it_changes(store: St
     assert (await store.facts()).told == {"2021-11-27": moved}
 
 
+async def test_a_change_for_one_who_was_welcomed_and_left_is_settled_though_it_reaches_nobody(store: Store) -> None:
+    """Else it would be told anew at every tick, and whoever comes next would get a change of what they never knew."""
+    await asked(store)
+    (claim,) = await store.claim(1, NOW)
+    await store.confirm(claim.subscriber.id, session(), NOW, per_address=2)
+    await store.set_state(claim.subscriber.id, State.UNSUBSCRIBED, NOW)
+    moved = session(START + DAYS)
+    change = replace(opening("change-1", Recipients(told=True), 1), before=session())
+    assert await store.settle([change], moved, NOW) == [0]
+    assert (await store.facts()).told == {"2021-11-27": moved}
+
+
 async def test_revoked_links_are_of_an_older_series(store: Store) -> None:
     ada = await store.subscriber(ADA.address)
     assert ada is not None

@@ -13,7 +13,7 @@ from notifier.stores.sqlite.rows import instant, session_in
 _NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is old enough to be due
 
 _WELCOMED = """
-    SELECT session_id, snapshot, min(id) FROM notice
+    SELECT session_id, snapshot, min(id) AS id FROM notice
     WHERE session_id BETWEEN '@' AND 'A' AND session_id <> '@' AND rule = 'welcome' GROUP BY session_id
 """
 
@@ -35,7 +35,7 @@ def note(db: sqlite3.Connection, facts: Mapping[str, str]) -> None:
 
 def facts(db: sqlite3.Connection) -> Facts:
     settled: dict[str, list[Settled]] = {}
-    told: dict[str, str] = {}
+    told: dict[str, tuple[int, str]] = {}  # the notice's id, and the session as it was then
     for row in db.execute("SELECT * FROM notice WHERE session_id NOT BETWEEN '@' AND 'A' ORDER BY id"):
         fact = Settled(
             Kind(row["kind"]),
@@ -48,18 +48,19 @@ def facts(db: sqlite3.Connection) -> Facts:
         )
         settled.setdefault(row["session_id"], []).append(fact)
         if fact.verdict is Verdict.OPEN:
-            told[row["session_id"]] = row["snapshot"]
+            told[row["session_id"]] = row["id"], row["snapshot"]
     reached = {session_id for session_id, facts in settled.items() if any(fact.reached for fact in facts)}
-    # Where no notice reached anybody yet, those who were welcomed know the session as the first of them was told.
+    # Where no notice reached anybody yet, those who were welcomed know the session as the first of them was told, but
+    # for what opened since: that was for them, and reached nobody because they had left.
     for row in db.execute(_WELCOMED):
         if (session_id := row["session_id"].removeprefix(BESIDE)) not in reached:
-            told[session_id] = row["snapshot"]
+            told[session_id] = max(told.get(session_id, (0, "")), (row["id"], row["snapshot"]))
             reached.add(session_id)
     return Facts(
         baseline=instant(int(_fact(db, "baseline", _NEVER))),
         rules={row["name"]: instant(row["first_seen"]) for row in db.execute("SELECT * FROM rule")},
         settled={session_id: tuple(facts) for session_id, facts in settled.items()},
-        told={session_id: session_in(text) for session_id, text in told.items() if session_id in reached},
+        told={session_id: session_in(text) for session_id, (_, text) in told.items() if session_id in reached},
         leads=frozenset(timedelta(seconds=row[0]) for row in db.execute("SELECT DISTINCT seconds FROM lead")),
         approved=dict(_approvals(db)),
     )
