@@ -68,7 +68,7 @@ class Matter:
 
 
 def write(templates: Templates, matter: Matter, language: str, zone: str = "", *, named: bool = True) -> Letter:
-    """The letter for readers of this language by the clocks of this zone, by the session's own where it is "".
+    """The letter for readers of this language by the clocks of this zone, by the seminar's where it is "".
 
     `named` tells whether its readers have names. A letter too long for mail programs is written with shortened texts.
 
@@ -96,6 +96,7 @@ def _html(templates: Templates, name: str, language: str, values: dict[str, Any]
 def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
     """What templates know by name, but for the reader."""
     session, before = matter.session, matter.before
+    zone = zone or matter.seminar.timezone
     changes = differences.differences(before, session) if before and session else ()
     has_moved = any(change.field is Field.TIME for change in changes)
     return {
@@ -114,15 +115,15 @@ def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
 
 
 def _clocks(session: Session, zone: str, language: str) -> tuple[Clock, ...]:
-    """The session's time by the reader's clock and then, where that shows another time, by the seminar's."""
+    """The session's time by the reader's clock and then, where that shows another time, by the session's."""
     show = partial(clock, session.start, session.end, language=language, home=session.timezone)
-    here, home = show(zone=zone or session.timezone), show(zone=session.timezone)
+    here, home = show(zone=zone), show(zone=session.timezone)
     return (home,) if here.offset == home.offset else (here, home)
 
 
 def _by_the_clock(session: Session, zone: str) -> Session:
     """The session with the slots of its talks as the reader's clock shows them, like the first of `_clocks`."""
-    at = ZoneInfo(zone or session.timezone)
+    at = ZoneInfo(zone)
     talks = (
         replace(t, start=t.start and t.start.astimezone(at), end=t.end and t.end.astimezone(at)) for t in session.talks
     )

@@ -65,6 +65,13 @@ def test_a_reminder_opens_with_the_time_and_how_to_join() -> None:
     ]
 
 
+def test_who_chose_no_zone_reads_the_seminar_s_clock_and_beside_it_that_of_a_session_abroad() -> None:
+    assert letter(about=session(timezone="America/New_York")).text.splitlines()[:2] == [
+        "Sat 27 Nov 2021, 9:30–11:30 Beijing time (UTC+8), the next day for you",
+        "Fri 26 Nov 2021, 20:30–22:30 New York time (UTC-5)",
+    ]
+
+
 def test_a_reminder_in_chinese_opens_the_same_way() -> None:
     assert letter(language="zh").text.splitlines()[:7] == [
         "11月27日 周六 9:30–11:30 北京时间 (UTC+8)",
