@@ -247,13 +247,13 @@ class Ledger(RuleBasedStateMachine):
             assert s.kind is not Kind.REMINDER or s.at < s.facts[0] - CLOSED_DOOR
 
     @invariant()
-    def whoever_was_taken_off_the_queue_by_a_change_is_told_the_change(self) -> None:
+    def whoever_was_taken_off_the_queue_is_told_by_a_later_mail(self) -> None:
         for one in self.run(self.store.subscribers()) if hasattr(self, "store") else ():
             if one.address in self.left:
                 continue
             rows = self.run(self.store.deliveries(one.id))
             for at, row in enumerate(rows):
-                if row.reply == "told by the change mail instead":
+                if row.reply == "told by a later mail instead":
                     assert rows[at + 1 :]
 
     @rule()

@@ -213,6 +213,19 @@ async def test_what_waits_for_the_mail_server_is_withheld_once_the_session_has_m
     assert {m.message_id.split(".")[1] for m in house.mail.messages} == {"change-1"}
 
 
+async def test_after_an_outage_of_the_mail_server_one_reminder_comes_and_not_two(house: House) -> None:
+    house.more = 'reminders = ["1d", "90m", "1h"]'
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    house.mail.say("rcpt", "450 4.3.0 no room")
+    for minutes in (45, 65):
+        await house.pass_time(DUE + timedelta(hours=22, minutes=minutes))
+    house.mail.relent("rcpt")
+    await house.pass_time(DUE + timedelta(hours=23, minutes=20))
+    await house.arrived(3)
+    assert {m.message_id.split(".")[1] for m in house.mail.messages} == {"reminder-1h"}
+
+
 async def test_a_hang_up_reloads_the_list_at_once(house: House) -> None:
     await house.start()
     assert house.daemon is not None

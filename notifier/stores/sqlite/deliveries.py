@@ -47,13 +47,15 @@ _RECORD = f"""
     {_OF_LIST} AND delivery.state IN ('claimed', 'in-flight')
 """
 
-# What was on the wire when a change of its session opened, and is to be tried again: the change has taken its place.
+# What was on the wire when a change of its session opened, or a later reminder, and is to be tried again: that has taken
+# its place.
 _SUPERSEDE = f"""
-    UPDATE delivery SET state = 'cancelled', not_before = NULL, reply = 'told by the change mail instead', updated = :at
+    UPDATE delivery SET state = 'cancelled', not_before = NULL, reply = 'told by a later mail instead', updated = :at
     WHERE {UNSENT} AND EXISTS (
         SELECT 1 FROM notice old JOIN notice new ON new.session_id = old.session_id AND new.id > old.id
         JOIN delivery d ON d.notice_id = new.id AND d.subscriber_id = delivery.subscriber_id
-        WHERE old.id = delivery.notice_id AND new.kind IN ('change', 'cancelled'))
+        WHERE old.id = delivery.notice_id AND (new.kind IN ('change', 'cancelled')
+              OR new.kind = 'reminder' AND old.kind IN ('announcement', 'reminder')))
 """
 
 # Of those who asked for a subscription each has a notice of their own. Of more of them than are wanted so many are

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from notifier.notices import Decision, Notice, Recipients, Verdict
+from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
 from notifier.stores.sqlite.rows import ms, snapshot
 from notifier.stores.sqlite.schema import UNSENT
 from notifier.subscribers import searchable
@@ -58,9 +58,18 @@ def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int
     db.execute("UPDATE notice SET reached = ? WHERE id = ?", (reached, notice_id))
     if notice.recipients.told:
         db.execute(
-            "UPDATE delivery SET state = 'cancelled', reply = 'told by the change mail instead', updated = :at"
+            "UPDATE delivery SET state = 'cancelled', reply = 'told by a later mail instead', updated = :at"
             f" WHERE ({UNSENT}) AND notice_id <> :notice_id"
             " AND notice_id IN (SELECT id FROM notice WHERE session_id = :session_id)",
+            values,
+        )
+    elif notice.kind is Kind.REMINDER:
+        db.execute(
+            "UPDATE delivery SET state = 'cancelled', not_before = NULL, updated = :at,"
+            f" reply = 'told by a later mail instead' WHERE ({UNSENT}) AND notice_id <> :notice_id"
+            " AND subscriber_id IN (SELECT subscriber_id FROM delivery WHERE notice_id = :notice_id)"
+            " AND notice_id IN (SELECT id FROM notice WHERE session_id = :session_id"
+            " AND kind IN ('announcement', 'reminder'))",
             values,
         )
     return reached
