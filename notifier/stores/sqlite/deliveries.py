@@ -47,8 +47,8 @@ _RECORD = f"""
     {_OF_LIST} AND delivery.state IN ('claimed', 'in-flight')
 """
 
-# What was on the wire when a change of its session opened, or a later reminder, and is to be tried again: that has taken
-# its place.
+# What was on the wire when a change of its session or a later reminder opened, and is to be tried again: the later mail
+# has taken its place.
 _SUPERSEDE = f"""
     UPDATE delivery SET state = 'cancelled', not_before = NULL, reply = 'told by a later mail instead', updated = :at
     WHERE {UNSENT} AND EXISTS (
