@@ -19,6 +19,7 @@ from notifier.locations import did_you_mean, is_web_address
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
+from notifier.talklists.parts.contents import plain_text
 from notifier.talklists.parts.trees import Record, looks_like_records, parse
 from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Status, Talk, clean_line
 
@@ -28,6 +29,7 @@ _SEMINAR_KEYS = frozenset(
     {"id", "name", "name_zh", "description", "description_zh", "timezone", "organisers", "homepage"}
 )
 _SESSION_KEYS = frozenset({"quiet", "uid", "revision", "created", "modified", "edited", "talks"})
+_OF_MOMENT = frozenset({"date", "time", "tz"})  # what Indico writes for startDate
 _TIMES = frozenset({"time", "start", "end"})
 
 
@@ -250,6 +252,10 @@ class _Reader:
 
     def _row(self, record: Record) -> rows.Row:
         values = self._values(record, frozenset())
+        if (url := record.get("url")) and values.get("url") == url and not cells.is_meeting(str(url)):
+            told = '"url" leads to no meeting that is known: not read'
+            self._warn(told, 'if it is one, call it "meeting_link"', record.line_of("url"))
+            del values["url"]
         talk, doubts = rows.talk_of(values)
         for doubt in doubts:
             self._warn(doubt, "", record.line)
@@ -302,7 +308,7 @@ class _Reader:
         values = self._values(given, frozenset())
         places = next((v for k, v in given.items() if cells.field_of(k) == "affiliations"), "")
         affiliations = tuple(map(str, places)) if isinstance(places, list) else (values.get("affiliations", ""),)
-        homepage = self._address(given, "homepage", values.get("homepage", ""))
+        homepage = self._address(given, "homepage", values.get("homepage") or values.get("url", ""))
         return (Speaker(values.get("speakers", ""), tuple(filter(None, affiliations)), homepage),)
 
     # Values ---------------------------------------------------------------------------------------------------
@@ -317,8 +323,12 @@ class _Reader:
             field = cells.field_of(key)
             if key in others:
                 continue
+            if key.startswith("_"):  # a program's own, such as Indico's _type
+                field = ""
             if not field:
                 self._not_known(record, key, cells.FIELDS | others)
+            elif isinstance(value, Record) and field in _TIMES and value.keys() <= _OF_MOMENT:
+                values[field] = " ".join(self._text(value, key, value.get(key)) for key in sorted(value))
             elif isinstance(value, Record):
                 self._take_bilingual(record, field, value, values)
             elif values.get(field):
@@ -352,7 +362,7 @@ class _Reader:
             self._warn("the passcode is a number: zeros at its start are lost", "write it in quotes", line)
         if field in _TIMES and re.fullmatch(r"[0-9]{2,5}", str(value)):
             return self._recovered(key, int(value), line)
-        return str(value)
+        return plain_text(str(value)) if field in cells.PROSE and "</" in str(value) else str(value)
 
     def _recovered(self, key: str, number: int, line: int | None) -> str:
         """The time of day that YAML made this number of: it takes 9:30 for 570, and 9:30:00 for 34200."""

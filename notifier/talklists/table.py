@@ -33,7 +33,7 @@ from notifier.talks import Seminar, clean_line, clean_text
 
 _DELIMITERS = ",;\t，；"
 _HEADING = re.compile(rf"^#{{1,6}} .*{DAY}", re.MULTILINE)
-_ITEM = re.compile(rf"^ {{0,3}}(?:[-*+]|\d{{1,3}}[.)]) +[*_\[（(]{{0,3}}{DAY}", re.MULTILINE)
+_ITEM = re.compile(rf"^ {{0,3}}(?:[-*+]|\d{{1,3}}[.)]) +[*_\[（(<]{{0,3}}{DAY}", re.MULTILINE)
 _RULE = re.compile(r"^ {0,3}\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?$", re.MULTILINE)
 # A seminar's page begins its sessions so; its archive may well be a list of days.
 # A label that begins a line, plain or bold, is a page's; in Markdown items the fields stand behind a bullet.
@@ -238,7 +238,7 @@ def _has_markdown_table(text: str) -> bool:
 
 
 def _tokens(text: str) -> list[Token]:
-    return MarkdownIt("commonmark").enable("table").parse(text)
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
 
 
 def _line(token: Token) -> int:
@@ -258,8 +258,16 @@ def _read_markdown_table(text: str, table: _Table) -> None:
             grid.append((_line(token), []))
         elif token.type == "inline" and before.type in ("th_open", "td_open"):
             grid[-1][1].append(_plain(token))
+            _tell_of_struck(token, table, grid[-1][0])
         elif token.type == "inline" and before.type == "paragraph_open":
             table.warn("this text beside the table is not read", "", _line(token))
+
+
+def _tell_of_struck(token: Token, table: _Table, line: int) -> None:
+    parts = token.children or []
+    for before, part in itertools.pairwise(parts):
+        if before.type == "s_open" and part.content:
+            table.warn(f'"{clean_line(part.content)}" is crossed out: not read', "", line)
 
 
 def _ragged(texts: list[str], source: str) -> list[str]:
@@ -276,7 +284,7 @@ def _title(tokens: Sequence[Token]) -> str:
 
 
 def _plain(token: Token) -> str:
-    """The words of a line as people see them, with the links still as `[words](target)`."""
+    """The words of a line as people see them, without those crossed out, with the links as `[words](target)`."""
     pieces: list[str] = []
     targets: list[tuple[int, str]] = []
     for part in token.children or ():
@@ -286,6 +294,11 @@ def _plain(token: Token) -> str:
             start, target = targets.pop()
             words = "".join(pieces[start:])
             pieces[start:] = [target if words == target else f"[{words}]({target})"]
+        elif part.type == "s_open":
+            targets.append((len(pieces), ""))
+        elif part.type == "s_close":
+            start, _ = targets.pop()
+            del pieces[start:]
         elif part.type in ("softbreak", "hardbreak") or re.fullmatch(r"<br\s*/?>", part.content, re.IGNORECASE):
             pieces.append("\n")
         elif part.type in ("text", "code_inline"):
@@ -297,10 +310,12 @@ def _read_items(text: str, table: _Table) -> None:
     tokens = _tokens(text)
     table.name = _title(tokens)
     items = list(with_years(_items(tokens), [table.name]))
+    for token in tokens:
+        _tell_of_struck(token, table, _line(token))
     first = next((place for place, item in enumerate(items) if item.begins_day), len(items))
     above = [(item.line, item.words) for item in items[:first] if item.words != table.name]
     if above and not table.name:
-        table.name = above.pop(0)[1]
+        table.name = above.pop(0)[1].removeprefix("#+TITLE:").strip()  # as in a file of Emacs' org mode
     for number, _ in table.take_preface(above):
         table.warn("this text stands under no day: not read", "begin it with a day such as 2021-11-27", number)
     table.rows += rows_of(items[first:], table.warn)

@@ -466,3 +466,112 @@ def test_a_line_of_any_length_is_no_reason_to_fail(text: str) -> None:
     above = "# Seminar Fall 2026\n\nFridays 9:30-11:30\n\n"
     found = read(f"{above}- Sep 4 — Ada Byron (Bath): A{text}x\n- Sep 11 — Bob Stone (Bath): B\n")
     assert [f"{session.start:%m-%d}" for session in found.seminar.sessions] == ["09-04", "09-11"]
+
+
+# Cells, keys and lines of one program or another ---------------------------------------------------------------------
+
+
+def test_a_cell_across_speaker_and_title_is_nobodys_name_and_moves_no_other_cell() -> None:
+    found = read("""
+        <table><tr><th>Date</th><th>Speaker</th><th>Title</th><th>Slides</th></tr>
+        <tr><td>2026-03-14 9:30-10:30</td><td>Ada Byron (Bath)</td><td>Engines</td><td></td></tr>
+        <tr><td>2026-03-28 9:30-10:30</td><td colspan="2">Free discussion</td>
+        <td><a href="https://example.org/notes.pdf">notes</a></td></tr>
+        <tr><td>2026-04-11 9:30-10:30</td><td colspan="3"><strong>Cancelled</strong> (public holiday)</td></tr></table>
+        """)
+    assert told(found) == [
+        "2026-03-14 09:30-10:30: Ada Byron (Bath): Engines",
+        "2026-03-28 09:30-10:30: Free discussion",
+        "2026-04-11 09:30-10:30:  [cancelled]",
+    ]
+    slides = found.seminar.sessions[1].talks[0].slides
+    assert slides is not None
+    assert slides.url == "https://example.org/notes.pdf"
+    assert found.seminar.sessions[2].notice == "Cancelled (public holiday)"
+
+
+def test_a_talk_about_delays_is_not_called_off() -> None:
+    found = read("""
+        A Seminar
+        Time: 2026-03-12 9:30-11:30
+        Title: Postponed gratification in games
+        Speaker: Ada Byron
+        """)
+    assert told(found) == ["2026-03-12 09:30-11:30: Ada Byron: Postponed gratification in games"]
+
+
+def test_an_export_of_indico_gives_the_event_in_its_own_zone_and_its_page_is_no_room() -> None:
+    found = read("""
+        {"results": [{"_type": "Conference", "id": "4711", "title": "Detectors that dream",
+          "description": "<p>They do <b>not</b> sleep.</p>", "url": "https://indico.example.org/event/4711/",
+          "startDate": {"date": "2026-03-11", "time": "11:00:00", "tz": "Europe/Zurich"},
+          "endDate": {"date": "2026-03-11", "time": "12:00:00", "tz": "Europe/Zurich"}}]}
+        """)
+    assert told(found) == ["2026-03-11 18:00-19:00: Detectors that dream [tentative]"]
+    (talk,) = found.seminar.sessions[0].talks
+    assert (talk.abstract, talk.kind, rooms(found)) == ("They do not sleep.", "", [Room()])
+    assert any('"url" leads to no meeting that is known: not read' in warning for warning in warnings(found))
+
+
+def test_the_url_of_a_speaker_is_the_home_page() -> None:
+    found = read("""
+        - date: 2026-03-03
+          time: "16:00-17:00"
+          speaker: {name: Fiona Gray, affiliation: University of Glasgow, url: "https://example.org/~fgray"}
+          title: Braids
+        """)
+    assert found.seminar.sessions[0].talks[0].speakers[0].homepage == "https://example.org/~fgray"
+
+
+def test_an_outline_with_its_times_in_angle_brackets_is_a_list_of_days() -> None:
+    found = read("""
+        #+TITLE: Probability reading seminar
+
+        * <2026-03-06 Fri 14:00-15:30> Gilles Petit (Nantes) -- Slow methods
+        * <2026-03-20 Fri 14:00-15:30> Maria Lopes (Porto) -- Couplings
+        """)
+    assert found.seminar.name == "Probability reading seminar"
+    assert told(found) == [
+        "2026-03-06 14:00-15:30: Gilles Petit (Nantes): Slow methods",
+        "2026-03-20 14:00-15:30: Maria Lopes (Porto): Couplings",
+    ]
+
+
+def test_what_is_crossed_out_in_markdown_is_not_read_and_told_of() -> None:
+    found = read("""
+        | 日期 | 时间 | 主讲人 | 题目 |
+        |---|---|---|---|
+        | 2026.03.21 | 19:30–21:00 | ~~叶一舟~~ 孟浩（曲江大学） | 谱方法 |
+        """)
+    assert told(found) == ["2026-03-21 19:30-21:00: 孟浩 (曲江大学): 谱方法"]
+    assert warnings(found) == ['line 3: "叶一舟" is crossed out: not read']
+
+
+def test_a_chinese_page_with_numbered_talks_and_a_counter_of_visits() -> None:
+    (session,) = read("""
+        <html><body><h2>计算数学系列报告</h2>
+        <p>报告时间：2026 年 3 月 14 日（星期六）  下午 2：30 — 4：30</p>
+        <p>报告地点：数学楼 301 / 腾讯会议 ID： 556 677 889 （密码：无）</p>
+        <p><strong>报告1：</strong>高阶格式的保界性</p><p>报告人：冯时（天山大学）</p><p>摘要： 讨论保界格式。</p>
+        <p><strong>报告2：</strong>低秩张量方法</p><p>报告人：孙悦（黄海研究所）</p><p>摘要： 讨论张量。</p>
+        <p>发布时间：2026-03-01 10:20:33 浏览次数：123</p></body></html>
+        """).seminar.sessions
+    assert (
+        _told(session) == "2026-03-14 14:30-16:30: 冯时 (天山大学): 高阶格式的保界性 · 孙悦 (黄海研究所): 低秩张量方法"
+    )
+    assert [talk.abstract for talk in session.talks] == ["讨论保界格式。", "讨论张量。"]
+    assert session.room == Room(meeting_id="556 677 889")
+
+
+def test_full_width_signs_hide_neither_link_nor_name() -> None:
+    found = read("""
+        讲座预告
+
+        题　目：量子算法
+        主讲人：施　明　研究员
+        单　位：西岭研究院
+        时　间：２０２６年３月１４日（周六）　１９：００～２１：００
+        直　播：ｈｔｔｐｓ：／／ｌｉｖｅ．ｂｉｌｉｂｉｌｉ．ｃｏｍ／５５６６
+        """)
+    assert told(found) == ["2026-03-14 19:00-21:00: 施明 研究员 (西岭研究院): 量子算法"]
+    assert found.seminar.sessions[0].livestream.url == "https://live.bilibili.com/5566"

@@ -23,8 +23,8 @@ LONGEST_OVER_MIDNIGHT = timedelta(hours=6)
 _WORDS = {
     "id": "id, session, session id, 编号, 场次",
     "date": "date, day, 日期, 报告日期, talk date",
-    "start": "start, start time, begin, begins, starts, from, 开始, 开始时间",
-    "end": "end, end time, ends, until, to, 结束, 结束时间",
+    "start": "start, start time, start date, begin, begins, starts, from, 开始, 开始时间",
+    "end": "end, end time, end date, ends, until, to, 结束, 结束时间",
     "timezone": "timezone, time zone, tz, zone, 时区",
     "status": "status, 状态",
     "cancelled": "cancelled, canceled, is cancelled, 取消, 是否取消",

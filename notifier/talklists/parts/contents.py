@@ -55,7 +55,7 @@ def contents_of(event: Component) -> Contents:
     """The contents of anybody's event: people and titles are parted only where it is certain which is which."""
     off = _CALLED_OFF.match(event.text("SUMMARY"))
     summary = clean_line(event.text("SUMMARY")[off.end() if off else 0 :])
-    description, location = _plain(event.text("DESCRIPTION")), clean_text(event.text("LOCATION"))
+    description, location = plain_text(event.text("DESCRIPTION")), clean_text(event.text("LOCATION"))
     conferences = [clean_line(prop.value) for prop in event.all(*_MEETING_LINKS)]
     told = cells.joining_in("\n".join([*conferences, location, event.text("URL"), description]))
     room, livestream = _conference(event, told.room), told.livestream
@@ -68,8 +68,8 @@ def contents_of(event: Component) -> Contents:
     return Contents(talks, room, livestream, "", off is not None, tuple(doubts))
 
 
-def _plain(text: str) -> str:
-    """The text of a description, its HTML as people see it, with the targets of the links."""
+def plain_text(text: str) -> str:
+    """A text, its HTML as people see it, with the targets of the links."""
     if is_html(text) or re.search(r"<(?:br|a|p|b|i|u|ul|ol|li|span|div)\b[^<>]*>", text, re.IGNORECASE):
         lines = lines_of_html(text, "").lines
         text = "\n".join(

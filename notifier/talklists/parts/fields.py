@@ -76,7 +76,8 @@ _NOTICE = re.compile(
 )
 _COLOPHON = re.compile(
     r"\W{0,3}(?:copyright\b|©|\(c\)\s|all rights reserved|版权所有|powered by|技术支持|.{0,3}ICP[备证]|.{0,3}公网安备"
-    r"|last (?:updated|modified)|最后更新|更新时间|友情链接).{0,200}",
+    r"|last (?:updated|modified)|发布(?:时间|日期|人)|(?:浏览|点击|阅读)(?:次数|量)"
+    r"|最后更新|更新时间|友情链接).{0,200}",
     re.IGNORECASE,
 )
 _NAVIGATION = re.compile(

@@ -126,19 +126,19 @@ def _parted(words: str) -> tuple[str, str]:
     pieces = words.split(" ", _MOST_WORDS + 1)
     longest, best = 0, ""
     for count in range(1, min(len(pieces), _MOST_WORDS) + 1):
-        when = " ".join(pieces[:count]).rstrip(" :：,，|—–-")
+        when = " ".join(pieces[:count]).rstrip(" :：,，|—–->")
         if _is_when(when):
             longest, best = count, when
         elif longest and count - longest > _WORDS_OF_ZONE:
             break
     if best:
-        return best, " ".join(pieces[longest:]).strip(" :：,，|—–-")
+        return best, " ".join(pieces[longest:]).strip(" :：,，|—–->")
     found = re.search(DAY, words)
     when, rest = (found[0], words[found.end() :]) if found else (words, "")
     hours = re.match(r"\D{0,4}\d{1,2}[:：]\d\d(?:\s*[-–—~～至到]\s*\d{1,2}[:：]\d\d)?", rest)
     if hours:
         when, rest = f"{when} {hours[0]}", rest[hours.end() :]
-    return when, rest.strip(" :：,，|—–-")
+    return when, rest.strip(" :：,，|—–->")
 
 
 def _is_when(text: str) -> bool:

@@ -247,7 +247,10 @@ def _spaced(start: str, text: str) -> Iterator[Label]:
 
 def _talk(text: str) -> Label | None:
     found = _TALK.match(text) if len(text) < 400 else None
-    return Label(Kind.TALK, text[: found.start("sign")].strip(), found["rest"]) if found else None
+    if not found:
+        return None
+    # In `**报告1：** 高阶格式` the bold type ends behind the colon.
+    return Label(Kind.TALK, text[: found.start("sign")].strip(), _BOLD_END.sub("", found["rest"]))
 
 
 def _undecorated(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
@@ -54,6 +55,7 @@ _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)([^*_\n]{1,300}?)(?<=\S)\1")
 _ITALICS = re.compile(r"(?<![^\s(（])([*_])(?=[^\s*_])([^*\n]{1,300}?)(?<=[^\s*_])\1(?![^\s.,;:!?)）])")
 _RULE = re.compile(r"(?:[-*_=~—─━]\s?){3,}")
 _BOLD_AND_SIGN = re.compile(r"\*\* (?=[,.;，。；)）])")
+_WIDE_LINK = re.compile("ｈｔｔｐｓ?：／／[！-～]+")
 _INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff]")
 
 
@@ -94,7 +96,7 @@ def _line_of_text(number: int, raw: str) -> Line:
 def _tidy(raw: str) -> str:
     """The text with runs of spaces made short: a TAB where one was among them, else at most two spaces."""
     if not raw.isascii():
-        raw = _INVISIBLE.sub("", raw)
+        raw = _WIDE_LINK.sub(lambda found: unicodedata.normalize("NFKC", found.group()), _INVISIBLE.sub("", raw))
     return _SPACES.sub(_shorter, raw).strip()
 
 
@@ -245,6 +247,9 @@ def _label_cells(table: Tag) -> None:
     spanning: dict[int, tuple[Tag, int]] = {}
     for cells in rows[1:]:
         for column, cell in _columns(cells, spanning, len(heads)):
+            across = range(column, min(column + _span(cell, "colspan"), len(heads)))
+            # What goes across the speaker's column and the title's is nobody's name: a discussion, a holiday.
+            column = next((place for place in across if len(across) > 1 and kinds[place] is Kind.TITLE), column)
             if heads[column]:
                 cell.insert(0, NavigableString(f"{heads[column].rstrip(':：')}: "))
             cell.name = "div"
@@ -258,7 +263,10 @@ def _columns(cells: list[Tag], spanning: dict[int, tuple[Tag, int]], count: int)
     """The cells of a row with their columns; one that spans rows is copied into each of them."""
     waiting = list(cells)
     row = cells[0].parent if cells else None
+    free = 0  # the first column that the cell before leaves free
     for column in range(count):
+        if column < free:
+            continue
         above, rows_left = spanning.get(column, (None, 0))
         if above is not None and rows_left and row is not None:
             spanning[column] = (above, rows_left - 1)
@@ -266,11 +274,16 @@ def _columns(cells: list[Tag], spanning: dict[int, tuple[Tag, int]], count: int)
             row.insert(column, cell)
         elif waiting:
             cell = waiting.pop(0)
-            span = str(cell.get("rowspan", "1"))
-            spanning[column] = (copy(cell), min(int(span), 100) - 1 if span.isdigit() else 0)
+            spanning[column] = (copy(cell), _span(cell, "rowspan") - 1)
         else:
             return
+        free = column + _span(cell, "colspan")
         yield column, cell
+
+
+def _span(cell: Tag, name: str) -> int:
+    span = str(cell.get(name, "1"))
+    return max(1, min(int(span), 100)) if span.isascii() and span.isdigit() else 1
 
 
 class _Writer:

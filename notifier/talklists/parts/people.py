@@ -43,7 +43,7 @@ _NAME_WORD = re.compile(r"[^\W\d_][\w'’.-]*")
 _PARTICLE = re.compile(r"d[aeiou]|del|della|van|von|de[rn]|la|le|el|al|bin|ter|dos")
 _CJK = re.compile("[\u2e80-\u9fff]")
 _FOOTNOTE = re.compile(r"(?<=\w)\s?\^?[\d*†‡§](?:\s?,\s?[\d*†‡§])*$")
-_SPACED_NAME = re.compile("(?<=^[\u4e00-\u9fff]) (?=[\u4e00-\u9fff]$)")  # 苏 晴, as wide as a name of three signs
+_SPACED_NAME = re.compile("(?<=^[\u4e00-\u9fff]) (?=[\u4e00-\u9fff](?: |$))")  # 苏 晴, as wide as a name of three signs
 _BETWEEN = re.compile(r"\s*[;；、\t\n|]\s*")
 _AND = re.compile(r"\s*,?\s(?:[&＆]|and|及|和|与)\s\s*", re.IGNORECASE)
 _COMMA = re.compile(r"\s*[,，]\s*")

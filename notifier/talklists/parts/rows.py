@@ -216,7 +216,7 @@ def when_of(values: Mapping[str, str]) -> cells.When:
     if start := values.get("start", "").strip():
         begins = cells.parse_when(start)
         when = replace(
-            when, day=begins.day or when.day, start=begins.start, end=begins.end or when.end,
+            when, day=begins.day or when.day, start=begins.start or when.start, end=begins.end or when.end,
             end_day=begins.end_day, zone=begins.zone or when.zone, rest=clean_line(f"{when.rest} {begins.rest}"),
         )  # fmt: skip
     if end := values.get("end", "").strip():

@@ -23,6 +23,11 @@ _COURSE = re.compile(
 _CALLED_OFF = re.compile(
     r"^[\[【(（]?\s*(?P<notice>cancel(?:l?ed)|postponed|已?取消|延期)\s*[\]】)）:：]\s*", re.IGNORECASE
 )
+_ONLY_CALLED_OFF = re.compile(
+    r"\W*(?:cancel(?:l?ed)|postponed|已?取消|延期|停一次|no (?:seminar|meeting|talk|session|class|lecture))"
+    r"\W*(?:[(（][^()（）]*[)）])?\W*",
+    re.IGNORECASE,
+)
 _LIST_ITEM = re.compile(r"\s*(?:[-*•·]\s|[(（\[]?\d{1,2}[)）.\]、])")
 _REFERENCE = re.compile(r"\s*(?:\[\d{1,3}\]|[(（]\d{1,3}[)）]|\d{1,3}[.)、．](?=\s|\D))\s*")
 _INLINE_REFERENCE = re.compile(r"\s+(?=\[\d{1,3}\]\s)")
@@ -89,7 +94,9 @@ def _titles(fields: list[Field]) -> tuple[str, str, str]:
     texts, notice = [], ""
     for entry in fields:
         text = without_emphasis(" ".join(entry.text.split()))
-        if found := _CALLED_OFF.match(text):
+        if _ONLY_CALLED_OFF.fullmatch(text):
+            notice, text = text, ""
+        elif found := _CALLED_OFF.match(text):
             notice, text = found["notice"], text[found.end() :]
         if not is_nobody(text):
             texts.append(text)
@@ -226,7 +233,9 @@ def room_of(entry: Field, warn: Warn) -> dict[str, str]:
 def _number_and_passcode(text: str) -> dict[str, str]:
     number, passcode = _MEETING_NUMBER.search(plain(text)), _PASSCODE.search(plain(text))
     found = {"meeting_id": number.group()} if number else {}
-    return {**found, "passcode": passcode[1]} if number and passcode else found
+    if not number or not passcode or is_nobody(passcode[1]):
+        return found
+    return {**found, "passcode": passcode[1]}
 
 
 def _link(entry: Field, warn: Warn) -> str:
