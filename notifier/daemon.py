@@ -34,7 +34,7 @@ from notifier.intake import Accepted
 from notifier.locks import lock
 from notifier.mailroom import Mailroom
 from notifier.metrics import Figures
-from notifier.notices import Decision, Verdict
+from notifier.notices import Decision, Kind, Verdict
 from notifier.office import Office
 from notifier.pages import Snapshot
 from notifier.revisions import Identity
@@ -414,6 +414,7 @@ class Daemon:
         async with self._taking:
             stored = await self._store.identities()
             ahead = self._witness.newer_than(stored)
+            untold = await self._untold(now)
             taken = await asyncio.to_thread(
                 intake.take,
                 data,
@@ -424,6 +425,7 @@ class Daemon:
                 domain=wiring.domain(self._config),
                 now=now,
                 allow_removals=allow_removals,
+                untold=untold,
                 frame=wiring.frame(self._config),
             )
             old = self._accepted.seminar if self._accepted else None
@@ -433,6 +435,15 @@ class Daemon:
             log.info("accepted the talk list: %s; %d doubts", changed, len(taken.warnings))
             await self._publish()
             return changed
+
+    async def _untold(self, now: datetime) -> frozenset[str]:
+        """The cancelled sessions of which not everyone has been told yet who is to be."""
+        if self._accepted is None or not any(s.is_cancelled and s.end > now for s in self._seminar.sessions):
+            return frozenset()
+        decisions = notices.decide(self._seminar, self._config.notices.rules, await self._store.facts(), now)
+        waiting = [d.notice for d in decisions if d.verdict in (Verdict.WAITING, Verdict.OPEN)]
+        on_their_way = [one.notice for one in await self._store.progress()]
+        return frozenset(n.session_id for n in (*waiting, *on_their_way) if n.kind is Kind.CANCELLED)
 
     async def _keep(self, accepted: Accepted, identities: Sequence[Identity]) -> None:
         """Holds the list and what its sessions are known by, on the disk before anything of it is published."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifier import revisions, talklists
@@ -42,9 +42,12 @@ def take(
     domain: str,
     now: datetime,
     allow_removals: bool = False,
+    untold: Collection[str] = (),
     frame: Frame = BARE,
 ) -> Intake:
     """The list in these bytes as the successor of the previous one, its sessions recognised and stamped.
+
+    Sessions that it lacks and whose ids are `untold`, cancelled ones of which somebody has yet to be told, stay.
 
     Raises:
         SourceError: the bytes are no text.
@@ -56,8 +59,15 @@ def take(
     recognised, doubts = recognise(reading, old, identities)
     if previous and not allow_removals:
         refuse_losses(previous, data, recognised, context.source)
+        recognised = _with_untold(previous.seminar, recognised, untold)
     stamped, changed = revisions.stamp(recognised, identities, domain=domain, now=now, previous=old, frame=frame)
     return Intake(Accepted(stamped, data, context.source, now), changed, (*reading.warnings, *doubts))
+
+
+def _with_untold(old: Seminar, new: Seminar, untold: Collection[str]) -> Seminar:
+    kept = {session.id for session in new.sessions}
+    staying = tuple(s for s in old.sessions if s.id in untold and s.id not in kept and s.is_cancelled)
+    return replace(new, sessions=(*new.sessions, *staying)) if staying else new
 
 
 def recognise(reading: Reading, old: Seminar | None, identities: Iterable[str]) -> tuple[Seminar, tuple[Problem, ...]]:

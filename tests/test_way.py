@@ -166,6 +166,28 @@ async def test_a_cancelled_session_reminds_nobody_and_tells_everybody(house: Hou
     await house.arrived(6)
 
 
+@pytest.mark.parametrize("outage", ["", "450 4.3.0 no room"], ids=["before it settles", "in an outage"])
+async def test_a_session_that_is_cancelled_and_then_deleted_is_told_as_cancelled(house: House, outage: str) -> None:
+    off = 'date = 2021-11-27\nstatus = "cancelled"'
+    ours = TALKS[TALKS.index("[[session]]") :]
+    house.write_list(TALKS + ours.replace("2021-11-27", "2021-12-11"))
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    await house.pass_time(DUE)
+    await house.arrived(3)
+    await house.edit("date = 2021-11-27", off)
+    if outage:
+        house.mail.say("rcpt", outage)
+        await house.pass_time(house.now + timedelta(minutes=15))
+    await house.edit(ours.replace("date = 2021-11-27", off), "")
+    house.mail.relent("rcpt")
+    await house.pass_time(house.now + timedelta(minutes=30))
+    mails = await house.arrived(6)
+    assert {m["Message-ID"].split(".")[1] for m in mails[3:]} == {"cancelled-1"}
+    await house.edit("date = 2021-12-11", "date = 2021-12-12")
+    assert [s.id for s in house.seminar.sessions] == ["2021-12-11"]
+
+
 @pytest.mark.parametrize(
     "broken",
     ["[[session]\n", "", TALKS.replace("2021-11-27", "2021-11-31"), TALKS[: TALKS.rindex("  [[session.talk]]")]],
