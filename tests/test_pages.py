@@ -711,6 +711,11 @@ def test_an_edit_moves_last_modified_of_what_it_changed_and_of_nothing_else():
     }  # fmt: skip
 
 
+def test_a_clock_that_was_ahead_leaves_no_last_modified_in_the_future():
+    ahead = {key: (tag, NOW + timedelta(days=1)) for key, (tag, _) in SNAPSHOT.modified.items()}
+    assert {moved for _, moved in built(modified=ahead).modified.values()} == {NOW}
+
+
 def test_a_restart_moves_no_last_modified():
     restarted = built(now=NOW + timedelta(minutes=5), modified=SNAPSHOT.modified)
     assert restarted.modified == SNAPSHOT.modified

@@ -132,9 +132,12 @@ class History:
         self._fresh: dict[str, Document] = {}
 
     def since(self, key: str, tag: str) -> datetime:
-        """When what has this tag came under this key."""
+        """When what has this tag came under this key.
+
+        Not after now, though a wrong clock may once have said so (RFC 9110 section 8.8.2.1).
+        """
         known, since = self._changes.get(key, ("", self._now))
-        return since if known == tag else self._now
+        return min(since, self._now) if known == tag else self._now
 
     def dated(self, key: str, document: Document) -> Document:
         """The document with the time when these bytes came under this key; the known one where nothing has changed."""
