@@ -14,6 +14,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from notifier import revisions
+from notifier.revisions import Difference
 from notifier.spans import format_span
 from notifier.talks import Audience, Seminar, Session
 
@@ -225,9 +226,14 @@ def audience(kind: Kind, session: Session, now: datetime) -> Audience:
 
 def is_stale(opened: Session | None, session: Session) -> bool:
     """Whether a notice opened about the one would mislead now: a change is to be told first, and takes it over."""
-    if opened is None or session.quiet:
-        return False
-    return any(map(revisions.is_material, revisions.differences(opened, session)))
+    return opened is not None and bool(_news(opened, session))
+
+
+def _news(told: Session, session: Session, *, reminded: bool = False) -> list[Difference]:
+    """What is to be told to those who know the session as `told`: of one that they know to be off, nothing more."""
+    if session.quiet or (told.is_cancelled and session.is_cancelled):
+        return []
+    return [d for d in revisions.differences(told, session) if revisions.is_material(d, reminded=reminded)]
 
 
 def rule_names(rules: Rules, leads: Iterable[timedelta] = ()) -> tuple[str, ...]:
@@ -365,11 +371,11 @@ def _coalesced(candidates: Sequence[Notice]) -> Iterator[Decision]:
 def _change(session: Session, rules: Rules, facts: Facts, now: datetime) -> Decision | None:
     """The notice that tells people of what has changed since they were last told, if anything has."""
     before = facts.told.get(session.id)
-    if before is None or session.quiet:
+    if before is None:
         return None
     settled = facts.settled.get(session.id, ())
     reminded = any(s.kind is Kind.REMINDER and s.reached for s in settled)
-    news = [d for d in revisions.differences(before, session) if revisions.is_material(d, reminded=reminded)]
+    news = _news(before, session, reminded=reminded)
     if not news:
         return None
     edited = max(session.edited or session.modified or facts.baseline, facts.baseline)

@@ -248,7 +248,8 @@ def _change(old: Session | None, new: Session | None, language: str) -> Change |
     if not found:
         return None
     words = dict.fromkeys(describe(difference, language) for difference in found)
-    return Change(new.id, _kind(found), "; ".join(words), any(map(is_material, found)))
+    is_off = old.is_cancelled and new.is_cancelled  # whoever is to know of it knows that already
+    return Change(new.id, _kind(found), "; ".join(words), not is_off and any(map(is_material, found)))
 
 
 def _kind(found: Sequence[Difference]) -> ChangeKind:

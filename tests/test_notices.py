@@ -232,6 +232,18 @@ def test_cancelled_and_back_again_is_a_change_and_reminds_anew() -> None:
     assert only(decisions, Verdict.WAITING).notice.key == ("2021-11-27", "reminder-1h", 2)
 
 
+def test_what_is_edited_in_a_session_that_people_know_to_be_off_is_told_only_when_it_is_back() -> None:
+    """Else a "[Moved]" with links to join would call them to what does not take place."""
+    off = session(status=Status.CANCELLED)
+    facts = told(off, opened("cancelled-1", Kind.CANCELLED, generation=1, at=START - 20 * HOURS))
+    moved = session(START + DAYS, status=Status.CANCELLED, modified=START - 10 * HOURS)
+    assert set(verdicts(START - 9 * HOURS, facts, moved).values()) == {Verdict.DONE}
+    assert not is_stale(off, moved)
+    back = replace(moved, status=Status.CONFIRMED)
+    assert verdicts(START - 9 * HOURS, facts, back)["change-2"] is Verdict.OPEN
+    assert is_stale(off, back)
+
+
 @pytest.mark.parametrize(
     "edit",
     [

@@ -373,6 +373,12 @@ def test_what_the_organiser_plainly_meant_is_no_loss(new: tuple[Session, ...]):
     assert vanished(seminar(), seminar(*new)) == ()
 
 
+def test_a_move_of_a_session_that_stays_cancelled_is_told_to_nobody():
+    off = session(status=Status.CANCELLED)
+    (change,) = diff(seminar(off), seminar(replace(off, start=START + DAYS, end=START + DAYS + HOURS)))
+    assert (change.kind, change.material) == (ChangeKind.MOVED, False)
+
+
 def test_a_cancelled_session_may_leave_the_list():
     assert vanished(seminar(session(status=Status.CANCELLED), OTHER), seminar(OTHER)) == ()
 
