@@ -95,7 +95,7 @@ def _html(templates: Templates, name: str, language: str, values: dict[str, Any]
 
 def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
     """What templates know by name, but for the reader."""
-    session, before = matter.session, matter.before
+    session, before = _as_known(matter), matter.before
     zone = zone or matter.seminar.timezone
     changes = differences.differences(before, session) if before and session else ()
     has_moved = any(change.field is Field.TIME for change in changes)
@@ -112,6 +112,14 @@ def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
         "base_url": matter.base_url,
         "page_url": f"{matter.base_url}/sessions/{quote(session.id, safe='')}" if session else "",
     }
+
+
+def _as_known(matter: Matter) -> Session | None:
+    """The session as the letter tells of it: what is called off is what its readers know, also where it moved since."""
+    session, before = matter.session, matter.before
+    if matter.kind is not Kind.CANCELLED or session is None or before is None:
+        return session
+    return replace(session, start=before.start, end=before.end, timezone=before.timezone, talks=before.talks)
 
 
 def _clocks(session: Session, zone: str, language: str) -> tuple[Clock, ...]:

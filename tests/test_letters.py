@@ -72,6 +72,14 @@ def test_who_chose_no_zone_reads_the_seminar_s_clock_and_beside_it_that_of_a_ses
     ]
 
 
+def test_a_cancellation_names_the_time_that_its_readers_know_also_where_the_session_was_moved_before() -> None:
+    known = session()
+    off = replace(MOVED, status=Status.CANCELLED, notice="The speaker is ill.")
+    moved, unmoved = (letter(Kind.CANCELLED, s, before=known) for s in (off, replace(off, start=START, end=known.end)))
+    assert moved == unmoved
+    assert (moved.subject[:24], "The speaker is ill." in moved.text) == ("[Cancelled] Sat 27 Nov, ", True)
+
+
 def test_a_reminder_in_chinese_opens_the_same_way() -> None:
     assert letter(language="zh").text.splitlines()[:7] == [
         "11月27日 周六 9:30–11:30 北京时间 (UTC+8)",
@@ -88,7 +96,8 @@ def test_a_reminder_in_chinese_opens_the_same_way() -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_text_and_html_tell_the_same_facts(kind: Kind, language: str) -> None:
     told = letter(kind, language=language, zone="Europe/Berlin", before=MOVED)
-    facts = ["2:30–4:30", "王宇航", "冷冻电镜原理及相关算法", "华东师范大学", ADDRESS, BASE]
+    hours = "3:30–5:30" if kind is Kind.CANCELLED else "2:30–4:30"  # a cancellation is of what was known
+    facts = [hours, "王宇航", "冷冻电镜原理及相关算法", "华东师范大学", ADDRESS, BASE]
     if kind is not Kind.CONFIRMATION:
         facts.append(NAME)
     if kind is not Kind.CANCELLED:
