@@ -25,7 +25,7 @@ from notifier.locations import did_you_mean
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
-from notifier.talklists.parts.dates import Order
+from notifier.talklists.parts.dates import Order, zone_in
 from notifier.talklists.parts.items import DAY, Item, are_listed, rows_of, with_years
 from notifier.talklists.parts.lines import without_emphasis
 from notifier.talklists.parts.terms import Usual, usual_among, usual_in
@@ -86,12 +86,14 @@ class _Table:
     rows: list[rows.Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     name: str = ""
+    zone: str = ""  # of all times, where a head or a line above them names one
     usual: Usual | None = None
     joining: cells.Joining = field(default_factory=cells.Joining)
 
     def take_preface(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
         """Takes what the lines above all rows say of every session, and gives back those that say nothing of it."""
         self.usual = usual_among(lines)
+        self.zone = next(filter(None, (zone_in(words) for _, words in lines)), "")
         self.joining = cells.joining_in("\n".join(words for _, words in lines))
         return [(number, words) for number, words in lines
                 if not usual_in(words) and cells.joining_in(words) == cells.Joining()]  # fmt: skip
@@ -101,7 +103,8 @@ class _Table:
 
 
 def _reading(table: _Table, context: Context) -> Reading:
-    sessions = rows.Sessions(ZoneInfo(context.timezone), usual=table.usual, joining=table.joining)
+    zone = cells.zone_of(table.zone)
+    sessions = rows.Sessions(ZoneInfo(context.timezone), zone, usual=table.usual, joining=table.joining)
     for row in _with_plain_dates(table):
         sessions.add(row)
     found = rows.unique(sessions.sessions())
@@ -149,6 +152,8 @@ def _names(heads: Sequence[str], line: int, table: _Table) -> list[str]:
         advice = f"the first row names the columns: {_HEADS}"
         told = f'no column is known to hold dates in the row that begins with "{clean_line(heads[0])}"'
         raise TalkListError(Problem(told, advice, line=line))
+    zones = (zone_in(head) for head, name in zip(heads, names, strict=True) if name in _DATED)
+    table.zone = next(filter(None, zones), table.zone)
     for head, name in zip(heads, names, strict=True):
         if not name and head.strip():
             hint = did_you_mean(head.strip(), cells.FIELDS) or f"known are {_HEADS}"

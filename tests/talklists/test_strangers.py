@@ -539,7 +539,7 @@ def test_an_outline_with_its_times_in_angle_brackets_is_a_list_of_days() -> None
 
 def test_what_is_crossed_out_in_markdown_is_not_read_and_told_of() -> None:
     found = read("""
-        | 日期 | 时间 | 主讲人 | 题目 |
+        | 日期 | 时间（北京时间） | 主讲人 | 题目 |
         |---|---|---|---|
         | 2026.03.21 | 19:30–21:00 | ~~叶一舟~~ 孟浩（曲江大学） | 谱方法 |
         """)
@@ -575,3 +575,20 @@ def test_full_width_signs_hide_neither_link_nor_name() -> None:
         """)
     assert told(found) == ["2026-03-14 19:00-21:00: 施明 研究员 (西岭研究院): 量子算法"]
     assert found.seminar.sessions[0].livestream.url == "https://live.bilibili.com/5566"
+
+
+def test_to_be_announced_in_two_languages_is_no_title() -> None:
+    found = read(
+        "Date,Time,Speaker,Title\n2026-03-12,9:30-11:30,待定 / TBA,待定 TBA\n2026-03-26,9:30-11:30,Bo Li,无偏估计\n"
+    )
+    assert told(found) == ["2026-03-12 09:30-11:30:  [tentative]", "2026-03-26 09:30-11:30: Bo Li: 无偏估计"]
+
+
+def test_the_head_of_a_column_names_the_zone_of_its_times() -> None:
+    found = read("""
+        Date,Time (CET/CEST),Speaker,Title
+        2026-03-12,16:00-17:00,Ada Byron,Engines
+        2026-07-12,16:00-17:00,Bob Stone,Wheels
+        """)
+    assert told(found) == ["2026-03-12 23:00-00:00: Ada Byron: Engines", "2026-07-12 22:00-23:00: Bob Stone: Wheels"]
+    assert warnings(found) == []
