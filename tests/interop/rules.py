@@ -21,6 +21,9 @@ def _texts(value: str) -> str:
 
 
 def _escapes(value: str) -> str:
+    shown = re.sub(r"\\(.)", lambda found: "\n" if found[1] in "nN" else found[1], value)
+    if not shown or shown != shown.strip():
+        return f"{value[-20:]!r} begins or ends with nothing"
     odd = re.search(r"\\(?![\\;,nN])", re.sub(r"\\\\", "", value))
     return "a backslash that escapes nothing" if odd else ""
 

@@ -78,6 +78,8 @@ def test_the_lint_sees_every_fault(name: str):
     [
         ("BEGIN:VCALENDAR", "\ufeffBEGIN:VCALENDAR", "a byte order mark"),
         ("VERSION:2.0", "VERSION:2.0\r\n", "empty"),
+        ("VERSION:2.0", "VERSION:2.0\r\nX-WR-CALDESC:", "begins or ends with nothing"),
+        ("CLASS:PUBLIC", "CLASS:PUBLIC\r\nCATEGORIES:a\\n", "begins or ends with nothing"),
         ("END:VCALENDAR\r\n", "END:VCALENDAR", "the last line has no end"),
         ("END:VCALENDAR", "END:VCALENDAR\r\nX-MORE:1", "outside the calendar"),
         ("END:VCALENDAR", "END:VCALENDAR\r\nBEGIN:VCALENDAR\r\nEND:VCALENDAR", "is not one VCALENDAR"),
