@@ -302,7 +302,7 @@ def is_cut(old_text: AnyStr, new_text: AnyStr) -> bool:
 def _missing_session(session: Session) -> Problem:
     return Problem(
         f'session "{session.id}" ({_named(session)}) is gone from the list',
-        f'put it back, mark it status = "cancelled", or {_ACCEPT}',
+        f'put it back, mark it status = "cancelled" so that readers are told, or {_ACCEPT}',
     )
 
 

@@ -312,7 +312,7 @@ def test_a_session_that_is_gone_is_told():
     assert vanished(seminar(session(), OTHER), seminar(OTHER)) == (
         Problem(
             'session "2021-11-27" (Sat 27 Nov 2021 9:30–11:30 (UTC+8), 王宇航, 朱通) is gone from the list',
-            f'put it back, mark it status = "cancelled", or {ACCEPT}',
+            f'put it back, mark it status = "cancelled" so that readers are told, or {ACCEPT}',
         ),
     )
 
