@@ -72,6 +72,7 @@ class Daemon:
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
         self._accepted: Accepted | None = None
+        self._unkept: bytes | None = None  # a list that the ledger could not keep: it is taken again at the next look
         self._snapshot: Snapshot | None = None
         self._server: Server | None = None
         self._decisions: tuple[Decision, ...] = ()
@@ -404,6 +405,8 @@ class Daemon:
         """Takes the list if it changed; a list that cannot be used changes nothing but what is told of it."""
         try:
             data = await self._watched.poll(now)
+            if data is None:
+                data = self._unkept
             if data is not None:
                 await self._take(data, now)
         except NotifierError as error:
@@ -412,25 +415,31 @@ class Daemon:
     async def _take(self, data: bytes, now: datetime, *, allow_removals: bool = False) -> str:
         """Publishes the list in these bytes; returns what changed, in words. Raises NotifierError if it is refused."""
         async with self._taking:
+            self._unkept = data
             stored = await self._store.identities()
             ahead = self._witness.newer_than(stored)
             untold = await self._untold(now)
-            taken = await asyncio.to_thread(
-                intake.take,
-                data,
-                self._config.context,
-                form=self._config.format,
-                previous=self._accepted,
-                identities=stored | ahead,
-                domain=wiring.domain(self._config),
-                now=now,
-                allow_removals=allow_removals,
-                untold=untold,
-                frame=wiring.frame(self._config),
-            )
+            try:
+                taken = await asyncio.to_thread(
+                    intake.take,
+                    data,
+                    self._config.context,
+                    form=self._config.format,
+                    previous=self._accepted,
+                    identities=stored | ahead,
+                    domain=wiring.domain(self._config),
+                    now=now,
+                    allow_removals=allow_removals,
+                    untold=untold,
+                    frame=wiring.frame(self._config),
+                )
+            except NotifierError:
+                self._unkept = None
+                raise
             old = self._accepted.seminar if self._accepted else None
             changed = revisions.summary(revisions.diff(old, taken.accepted.seminar))
             await self._keep(taken.accepted, (*ahead.values(), *taken.identities))
+            self._unkept = None
             self._problems = ()
             log.info("accepted the talk list: %s; %d doubts", changed, len(taken.warnings))
             await self._publish()

@@ -10,6 +10,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import httpx
 import icalendar
@@ -22,7 +23,7 @@ from postfixserver import PostfixServer, needs_postfix
 
 from notifier import control
 from notifier.daemon import PROGRESS_EVERY, Daemon
-from notifier.errors import NotifierError, StoreLocked
+from notifier.errors import NotifierError, Problem, StoreError, StoreLocked
 from notifier.inquiries.notices import unapproved
 from notifier.pages.copies import addresses
 from notifier.stores.sqlite import SqliteStore
@@ -208,6 +209,28 @@ async def test_a_list_that_cannot_be_used_changes_nothing_and_the_organiser_is_t
     assert [r.content for r in after] == [r.content for r in before]
     await house.pass_time(DUE)
     await house.arrived(4)
+
+
+async def test_a_list_that_a_full_disk_could_not_keep_is_published_once_there_is_room(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.start()
+    assert house.daemon is not None
+    store, failed = house.daemon._store, asyncio.Event()
+    accept = store.accept
+
+    async def full_at_first(*given: Any) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise StoreError(Problem("database or disk is full", "look at the disk"))
+        await accept(*given)
+
+    monkeypatch.setattr(store, "accept", full_at_first)
+    async with asyncio.timeout(30):
+        await house.edit("date = 2021-11-27", "date = 2021-11-28")
+    assert failed.is_set()
+    assert "20211128T093000" in (await house.get("/calendar.ics")).text
+    assert house.daemon.trouble() == {}
 
 
 async def test_a_vanished_session_is_a_question_and_not_a_cancellation(house: House) -> None:

@@ -115,7 +115,7 @@ def _plain(value: Any) -> str:
 
 
 @click.command()
-@click.option("--accept-removals", is_flag=True, help="Count sessions and talks that vanished as removed, which is told to nobody.")
+@click.option("--accept-removals", is_flag=True, help="Count what vanished as removed, which is told to nobody.")
 @json_option
 @click.pass_context
 def reload(ctx: click.Context, accept_removals: bool, as_json: bool) -> None:
