@@ -26,7 +26,7 @@ from notifier.differences import (
 )
 from notifier.errors import Problem
 from notifier.recognition import names_of, paired_talks, recognise, traces_of
-from notifier.talks import Audience, Livestream, Seminar, Session, Status, Talk
+from notifier.talks import Audience, Livestream, Seminar, Session, Status, Talk, without_passcode
 
 # Whoever asks what became of a session asks here.
 __all__ = [
@@ -143,7 +143,10 @@ def _framed(seminar: Seminar, frame: Frame) -> Callable[[Session], str]:
 
 
 def _holds(session: Session, join_field: str) -> bool:
-    return session.livestream != Livestream() if join_field == "livestream" else bool(getattr(session.room, join_field))
+    room = session.room
+    if join_field == "livestream":
+        return session.livestream != Livestream()
+    return bool(getattr(room, join_field)) or (join_field == "passcode" and room.url != without_passcode(room.url))
 
 
 def _identity(session: Session, around: str, known: Identity | None, domain: str, now: datetime) -> Identity:

@@ -245,16 +245,26 @@ class Seminar(_Safe):
 JOIN_FIELDS = ("url", "meeting_id", "passcode", "alternate_id", "download_url", "livestream")
 
 
+_PASSCODE = re.compile(r"(?<=[?&])(?:pwd|psw|passwd|password|passcode)=[^&#]*&?", re.IGNORECASE)
+
+
+def without_passcode(url: str) -> str:
+    """The link without the passcode that programs put into it: who follows it is asked for one."""
+    return re.sub("[?&](?=#|$)", "", _PASSCODE.sub("", url)) if _PASSCODE.search(url) else url
+
+
 def shown_to(audience: Audience, session: Session, levels: Mapping[str, Audience]) -> Session:
     """The session with every join field blanked that this audience may not see.
 
-    `levels` names the least audience for each of `JOIN_FIELDS`; a field it does not name is public.
-    Everything that is published passes through here.
+    `levels` names the least audience for each of `JOIN_FIELDS`; a field it does not name is public. Who may not see the
+    passcode does not see it in a link either. Everything that is published passes through here.
     """
     hidden = {name for name in JOIN_FIELDS if levels.get(name, Audience.PUBLIC) > audience}
     if not hidden:
         return session
     room = replace(session.room, **dict.fromkeys(hidden - {"livestream"}, ""))
+    if "passcode" in hidden:
+        room = replace(room, url=without_passcode(room.url))
     livestream = Livestream() if "livestream" in hidden else session.livestream
     return replace(session, room=room, livestream=livestream)
 

@@ -134,6 +134,11 @@ def test_who_may_see_what_a_session_lacks_changes_nothing(name: str):
     assert reframed(replace(FRAME, levels={name: Audience.REMINDER}), bare) == (False, False)
 
 
+def test_who_may_see_the_passcode_changes_a_link_that_holds_it():
+    bare = fresh(room=Room("https://meeting.example/j/1?pwd=x"))
+    assert reframed(replace(FRAME, levels={"passcode": Audience.PUBLIC}), bare) == (True, True)
+
+
 def test_who_of_the_few_sees_a_field_is_a_revision_of_their_own_calendars():
     frame = replace(FRAME, levels={"passcode": Audience.REMINDER})
     assert reframed(frame, fresh()) == (True, False)

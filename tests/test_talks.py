@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from samples import START, TALKS, seminar, session
 
-from notifier.talks import as_json, from_json
+from notifier.talks import Audience, Room, as_json, from_json, shown_to
 
 
 def read_back(text: str):
@@ -38,3 +38,20 @@ def test_an_instant_given_in_another_zone_is_the_same_when_read_back():
     talk = replace(TALKS[0], start=START.astimezone(UTC))
     back = read_back(written(session(START.astimezone(UTC), talks=(talk,))))
     assert (back.start, back.talks[0].start) == (START, START)
+
+
+@pytest.mark.parametrize(
+    ("link", "public"),
+    [
+        ("https://zoom.example/j/123?pwd=aBc.1", "https://zoom.example/j/123"),
+        ("https://zoom.example/j/123?pwd=aBc.1#success", "https://zoom.example/j/123#success"),
+        ("https://voov.example/m/1?a=1&PWD=x&b=2", "https://voov.example/m/1?a=1&b=2"),
+        ("https://voov.example/m/1?a=1&passcode=x", "https://voov.example/m/1?a=1"),
+        ("https://meeting.example/dm/pwd=x?cpwd=1", "https://meeting.example/dm/pwd=x?cpwd=1"),
+    ],
+)
+def test_who_may_not_see_the_passcode_does_not_see_it_in_the_link(link: str, public: str) -> None:
+    one = session(room=Room(link, passcode="1"))
+    levels = {"passcode": Audience.SUBSCRIBERS}
+    assert shown_to(Audience.PUBLIC, one, levels).room == Room(public)
+    assert shown_to(Audience.SUBSCRIBERS, one, levels) is one
