@@ -514,6 +514,9 @@ class Daemon:
         fresh = {name: at for name, at in snapshot.modified.items() if self._documents.get(name) != at}
         await self._store.publish(fresh)
         if latest := max((at for _, at in fresh.values()), default=None):
+            # Never back, as with the witness: after a clock that was ahead the store would look like an old copy.
+            if published := await self._store.fact("published"):
+                latest = max(latest, datetime.fromisoformat(published))
             await self._store.note({"published": latest.isoformat()})
             await asyncio.to_thread(self._witness.note, (), latest)
         self._documents |= fresh

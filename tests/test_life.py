@@ -214,6 +214,23 @@ async def test_an_older_store_takes_nothing_back(house: House, list_then: str, g
     assert await restarted(house) == seen
 
 
+async def test_a_clock_that_was_ahead_makes_no_older_store(house: House) -> None:
+    right = house.now
+    house.write_list(TENTATIVE)
+    house.now += timedelta(days=2)
+    await house.start()
+    await house.stop()
+    house.now = right
+    house.write_list(KNOWN)
+    await house.start()
+    seen = await look(house)
+    assert seen.last_modified <= right
+    for _ in range(2):
+        house.now += SECOND
+        assert await restarted(house) == seen
+    assert "older than what was published" not in house.hold
+
+
 async def test_a_lost_store_keeps_what_sessions_are_known_by(house: House) -> None:
     house.write_list(TENTATIVE)
     await house.start()
