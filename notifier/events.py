@@ -20,6 +20,8 @@ from notifier.timezones import told
 
 LONGEST_SUMMARY = 255
 LONGEST_DESCRIPTION = 8000  # Google's limit
+# calcurse keeps so many octets of a value, and refuses the whole event where they end in half an escape.
+_KEPT = 8191 - len("DESCRIPTION:")
 LONGEST_PART = 1000  # of anything but an abstract, so that how to join is never pushed out
 CANCELLED = "[已取消 Cancelled]"
 END_EVENT = b"END:VEVENT\r\n"
@@ -202,12 +204,23 @@ def _description(session: Session, page: str, language: str) -> str:
     parts = [_talk_parts(talk, number, session, language) for number, talk in enumerate(session.talks, start=1)]
     abstracts = [_text(talk.abstract_in(language) or talk.abstract_zh) for talk in session.talks]
     used = len("\n\n".join(filter(None, head))) + sum(len(top) + len(links) + 4 for top, links in parts)
-    shares = _shares([len(abstract) for abstract in abstracts], LONGEST_DESCRIPTION - used)
+    shares = _shares([len(abstract) for abstract in abstracts], LONGEST_DESCRIPTION - 1 - used)
     talks = (
         "\n".join(filter(None, (top, trim(abstract, share), links)))
         for (top, links), abstract, share in zip(parts, abstracts, shares, strict=True)
     )
-    return trim("\n\n".join(filter(None, (*head, *talks))), LONGEST_DESCRIPTION)
+    return _with_whole_escapes(trim("\n\n".join(filter(None, (*head, *talks))), LONGEST_DESCRIPTION))
+
+
+def _with_whole_escapes(text: str) -> str:
+    """The text, with a space where calcurse would cut an escape in two."""
+    if len(text) * 4 < _KEPT:
+        return text
+    escaped = vText(text).to_ical()
+    if len(escaped) <= _KEPT or escaped[_KEPT - 1 : _KEPT] != b"\\":
+        return text
+    before = len(re.sub(r"\\.", "_", escaped[: _KEPT - 1].decode()))
+    return trim(f"{text[:before]} {text[before:]}", LONGEST_DESCRIPTION)
 
 
 def _joining(session: Session, page: str, language: str) -> str:

@@ -141,10 +141,11 @@ class House:
         text = (self.folder / "talks.toml").read_text(encoding="utf-8")
         assert old in text
         self.write_list(text.replace(old, new))
-        while self.daemon.accepted_at == before:
-            self.now += SECOND
-            await asyncio.sleep(0.05)
-            self.daemon.wake()
+        async with asyncio.timeout(60):  # of a list that is refused the test would wait for ever
+            while self.daemon.accepted_at == before:
+                self.now += SECOND
+                await asyncio.sleep(0.05)
+                self.daemon.wake()
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         assert self.daemon is not None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from icalendar import vText
 from samples import DAYS, START, session
 from test_feed import FULL, LINK, SITE, WANG, ZHU, event, rendered, uids, unfolded
 
@@ -181,6 +182,16 @@ def test_a_long_abstract_is_cut_so_that_the_rest_fits():
     assert text.startswith(f"参会链接 Join: {LINK}\n")
     assert "长…\n幻灯片 Slides: https://slides.example/1\n" in text
     assert text.endswith("\nShort.\n回放 Replay: https://replay.example/2")
+
+
+@pytest.mark.parametrize("start", range(12))
+def test_no_escape_is_cut_in_two_where_calcurse_cuts(start: int):
+    talk = replace(WANG, abstract="a" * start + "摘要,逗号;\n" * 900, slides=Link("https://slides.example/1"))
+    text = str(event(session(talks=(talk,)))["DESCRIPTION"])
+    line = b"DESCRIPTION:" + vText(text).to_ical()
+    assert not line[:8191].endswith(b"\\")
+    assert len(text) <= 8000
+    assert text.endswith("https://slides.example/1")
 
 
 def test_two_long_abstracts_are_cut_to_the_same_length():
