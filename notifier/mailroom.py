@@ -20,7 +20,7 @@ TROUBLE_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Matter:
+class _Told:
     """What one notice tells now, the same to all of its readers: the session as this audience may see it."""
 
     seminar: Seminar
@@ -55,7 +55,7 @@ class Mailroom:
         self._keyring = keyring
         self._now = now
         self._composers: Mapping[str, Composer] = {}
-        self._matter: _Matter | None = None  # of the mail that was composed last
+        self._told: _Told | None = None  # of the mail that was composed last
         self._told_trouble: dict[str, datetime] = {}
 
     def renew(self, templates: Templates) -> None:
@@ -66,26 +66,26 @@ class Mailroom:
 
     def compose(self, claim: Claim) -> Message | None:
         """The message that this claim is for; None where what it was to tell is no longer so."""
-        matter = self._matter
-        if matter is None or not matter.is_of(claim, self._seminar(), self._now()):
-            matter = self._matter = self._matter_of(claim)
-        if matter.is_stale:
+        told = self._told
+        if told is None or not told.is_of(claim, self._seminar(), self._now()):
+            told = self._told = self._told_by(claim)
+        if told.is_stale:
             return None
         return self._composers[claim.lane].compose(
-            claim.notice, matter.shown, claim.subscriber, date=claim.opened_at, before=matter.before
+            claim.notice, told.shown, claim.subscriber, date=claim.opened_at, before=told.before
         )
 
-    def _matter_of(self, claim: Claim) -> _Matter:
+    def _told_by(self, claim: Claim) -> _Told:
         kind, seminar = claim.notice.kind, self._seminar()
         session = seminar.session(claim.notice.told_session)
         if kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
-            return _Matter(seminar, claim.notice_id, kind, None, is_stale=True)
+            return _Told(seminar, claim.notice_id, kind, None, is_stale=True)
         if session is None:
-            return _Matter(seminar, claim.notice_id, kind, None)
+            return _Told(seminar, claim.notice_id, kind, None)
         audience = notices.audience(kind, session, self._now())
         shown = talks.shown_to(audience, session, self._levels)
         before = talks.shown_to(audience, claim.before, self._levels) if claim.before else None
-        return _Matter(seminar, claim.notice_id, kind, shown, before, audience)
+        return _Told(seminar, claim.notice_id, kind, shown, before, audience)
 
     def troubles(self, subject: str, problems: Iterable[Problem]) -> list[dict[str, Message]]:
         """What tells each organiser of this trouble, by lane; nothing where they were told of it within the hour."""

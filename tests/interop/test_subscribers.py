@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,16 @@ async def publish(house: House, text: str) -> None:
     await house.daemon.reload(allow_removals=True)
 
 
+@contextmanager
+def subscribed(program: Subscriber, house: House, folder: Path, path: str) -> Iterator[Subscriptions]:
+    """The program with this calendar of the running daemon."""
+    assert house.daemon is not None
+    own = folder / "subscriber"
+    own.mkdir()
+    with program.open({"feed": f"http://{house.daemon.addresses[0]}{path}"}, own) as subscriptions:
+        yield subscriptions
+
+
 def must_be_there(program: Subscriber) -> None:
     if program.is_missing:
         pytest.skip(program.is_missing)
@@ -124,10 +136,7 @@ async def test_a_subscription_follows_what_becomes_of_the_sessions(program: Subs
     must_be_there(program)
     house.write_list(BEFORE)
     await house.start()
-    assert house.daemon is not None
-    folder = tmp_path / "subscriber"
-    folder.mkdir()
-    with program.open({"feed": f"http://{house.daemon.addresses[0]}/jsml.ics"}, folder) as subscriptions:
+    with subscribed(program, house, tmp_path, "/jsml.ics") as subscriptions:
         before = await refreshed(subscriptions)
         assert looks(before) == SHOWN_BEFORE
         await publish(house, AFTER)
@@ -154,10 +163,7 @@ async def test_a_subscription_learns_of_what_only_the_seminar_s_name_changed(
     unknown = BEFORE.replace('title = "On what stays, 研讨"\n  speaker = "王宇航"', 'title = ""')
     house.write_list(unknown)
     await house.start()
-    assert house.daemon is not None
-    folder = tmp_path / "subscriber"
-    folder.mkdir()
-    with program.open({"feed": f"http://{house.daemon.addresses[0]}/jsml.ics"}, folder) as subscriptions:
+    with subscribed(program, house, tmp_path, "/jsml.ics") as subscriptions:
         before = await refreshed(subscriptions)
         await publish(house, unknown.replace("Joint Seminar of Machine Learning", "Seminar of Joints"))
         after = await refreshed(subscriptions)
@@ -171,10 +177,7 @@ async def test_a_subscription_learns_of_what_only_the_seminar_s_name_changed(
 async def test_a_subscription_of_one_s_own_shows_the_passcode(program: Subscriber, house: House, tmp_path: Path):
     must_be_there(program)
     path = await own_feed(house)
-    assert house.daemon is not None
-    folder = tmp_path / "subscriber"
-    folder.mkdir()
-    with program.open({"feed": f"http://{house.daemon.addresses[0]}{path}"}, folder) as subscriptions:
+    with subscribed(program, house, tmp_path, path) as subscriptions:
         shown = await refreshed(subscriptions)
     assert looks(shown) == SHOWN_BEFORE
     assert ["密码: 974114" in event["description"] for event in shown.events] == [True] * 5
