@@ -1,4 +1,4 @@
-"""Mailings to a server that fails in seventeen ways: nothing is lost, no living address dies, no second copy unexcused.
+"""Mailings to a server that fails in eighteen ways: nothing is lost, no living address dies, no second copy unexcused.
 
 `python -m benchmarks.soak` does the same with more seeds and more people.
 """
