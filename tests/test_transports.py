@@ -231,6 +231,7 @@ async def test_after_any_prank_the_next_message_goes_through(
     [
         (b"354 go on\r\n250 taken\r\n", Answer.ACCEPTED),
         (b"354 go on\r\n", Answer.AMBIGUOUS),
+        (b"", Answer.AMBIGUOUS),
         (b"452 4.3.1 disk full\r\n500 what?\r\n500 what?\r\n", Answer.DEFERRED),
         (b"250 taken\r\n503 5.5.1 who are you?\r\n", Answer.ACCEPTED),
     ],

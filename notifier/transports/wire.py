@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import cast
 
 import aiosmtplib
@@ -40,6 +42,7 @@ AGE = timedelta(seconds=300)
 IDLE = timedelta(seconds=15)
 _FAREWELL_SECONDS = 5
 _LAST_LOOK_SECONDS = 0.05
+_ALIGNED_SECONDS = 1  # for which the replies behind a body's are waited for, to see that none is missing
 
 
 class Lost(Exception):
@@ -87,13 +90,19 @@ class Wire(asyncio.Protocol):
         while len(self._replies) <= behind:
             if self.lost:
                 raise Lost(self.lost)
-            self._waiter = waiter = self._loop.create_future()
             self._watch(seconds)
-            try:
-                await waiter
-            finally:
-                self._waiter = None
+            await self._woken()
         return self._replies.popleft()
+
+    async def coming(self, count: int, seconds: float) -> list[int]:
+        """The codes of the next replies: so many, or those that came in these seconds or before the link was lost."""
+        if len(self._replies) < count and not self.lost:
+            self._end_watch()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while len(self._replies) < count and not self.lost:
+                        await self._woken()
+        return [reply.code for reply in islice(self._replies, count)]
 
     def end(self, why: str) -> None:
         """Cuts the connection at once; what was written and has not left stays here."""
@@ -116,6 +125,14 @@ class Wire(asyncio.Protocol):
         self.lost = self.lost or (f"the connection was lost ({error})" if error else "the server closed the connection")
         self._end_watch()
         self._wake()
+
+    async def _woken(self) -> None:
+        """Waits for whatever happens next."""
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def _watch(self, seconds: float) -> None:
         # Nearly every reply comes in time, so one clock goes on over many of them, and looks what is due when it rings.
@@ -326,11 +343,7 @@ class Link:
             following = self._following(outbox) if self._pipelines else b""
             self._wire.ask(body + following)  # or Lost, and nothing of the body has left
             turn.stage = Stage.BODY
-            reply = await self._wire.reply(self._seconds[Stage.BODY])
-            if reply.code == 354:
-                # It was said twice. The body's reply is the next one, if those of the group behind it come as well.
-                reply = await self._wire.reply(self._seconds[Stage.BODY], 3 * (len(self._turns) - 1))
-            outcome = classify(Stage.BODY, reply.code, reply.text)
+            outcome = await self._fate()
         else:
             self._needs_reset = True
         self._carried += 1
@@ -339,6 +352,20 @@ class Link:
         outbox.tell(turn.message, outcome)
         if not self._turns:
             self._wire.write(self._following(outbox))
+
+    async def _fate(self) -> Outcome:
+        """What the server says of a body that it has."""
+        behind = len(_AFTER) * (len(self._turns) - 1)  # replies that are due behind this one
+        reply = await self._wire.reply(self._seconds[Stage.BODY])
+        if reply.code == 354:
+            # It was said twice. The body's reply is the next one, if those of the group behind it come as well.
+            reply = await self._wire.reply(self._seconds[Stage.BODY], behind)
+        elif reply.code // 100 == 2 and behind:
+            # A server that says nothing of the body answers the MAIL next, which sounds just like it.
+            codes = await self._wire.coming(behind, _ALIGNED_SECONDS)
+            if 354 in codes[: behind - 1]:
+                raise Lost("a reply is missing, which may have been the one to the body")
+        return classify(Stage.BODY, reply.code, reply.text)
 
     async def _address(self, turn: _Turn) -> Outcome:
         """The server's first word against sender, recipient or DATA; else its 354."""
