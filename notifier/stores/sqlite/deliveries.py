@@ -88,7 +88,7 @@ _OWED_OF_NOTICE = f"""
 def take_over(db: sqlite3.Connection, at: int, *, resend: bool) -> None:
     """Gives back the claims of a dead run; its mails in flight are ambiguous, and tried again where they may be."""
     db.execute(
-        "UPDATE delivery SET state = 'queued', updated = ? WHERE state = 'claimed' AND resends = 0",
+        f"UPDATE delivery SET state = 'queued', updated = ? WHERE {OPEN_STATES} AND state = 'claimed' AND resends = 0",
         (at,),
     )
     # Always resent, however often: between an intent and its DATA a mail has not left, and nobody is skipped.
@@ -100,7 +100,8 @@ def take_over(db: sqlite3.Connection, at: int, *, resend: bool) -> None:
     )
     # What is claimed still was being resent: it stays ambiguous until that resend is done.
     db.execute(
-        "UPDATE delivery SET state = 'ambiguous', not_before = :at, updated = :at WHERE state = 'claimed'",
+        f"UPDATE delivery SET state = 'ambiguous', not_before = :at, updated = :at"
+        f" WHERE {OPEN_STATES} AND state = 'claimed'",
         {"at": at},
     )
     db.execute(_SUPERSEDE, {"at": at})

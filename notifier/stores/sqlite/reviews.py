@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from notifier.returns import Meaning
 from notifier.stores import Delivery, DeliveryState, Progress, Punctuality, Review, Summary
 from notifier.stores.sqlite.people import select
 from notifier.stores.sqlite.rows import instant, notice_in
-from notifier.stores.sqlite.schema import UNDECIDED
+from notifier.stores.sqlite.schema import OPEN_STATES, TROUBLED_STATES, UNDECIDED
 
-_RUNNING = """
-    SELECT n.*, d.state, count(*) AS count FROM delivery d JOIN notice n ON n.id = d.notice_id
-    WHERE d.notice_id IN (
-        SELECT notice_id FROM delivery WHERE state IN ('queued', 'deferred', 'ambiguous') AND not_before IS NOT NULL
-        UNION SELECT notice_id FROM delivery WHERE state IN ('claimed', 'in-flight'))
-    GROUP BY n.id, d.state ORDER BY n.deadline, n.id
+# From one notice with open deliveries to the next, past all that the years have settled; of these, those that still
+# move: what is ambiguous without a time waits for a person.
+_OPENED = f"""
+    WITH RECURSIVE opened (id) AS (
+        SELECT min(notice_id) FROM delivery WHERE {OPEN_STATES}
+        UNION ALL SELECT (SELECT min(notice_id) FROM delivery WHERE {OPEN_STATES} AND notice_id > opened.id)
+        FROM opened WHERE opened.id IS NOT NULL)
+    SELECT id FROM opened WHERE EXISTS (
+        SELECT 1 FROM delivery INDEXED BY delivery_owed WHERE notice_id = opened.id AND {OPEN_STATES}
+        AND (state = 'claimed' OR not_before IS NOT NULL))
+    UNION SELECT notice_id FROM delivery WHERE state = 'in-flight'
+"""
+_COUNTED = ", ".join(f"sum(d.state = '{state}') AS '{state}'" for state in DeliveryState)  # needs no sorting
+_RUNNING = f"""
+    SELECT n.*, {_COUNTED} FROM notice n JOIN delivery d ON d.notice_id = n.id
+    WHERE n.id IN ({_OPENED}) GROUP BY n.id ORDER BY n.deadline, n.id
 """
 _LATEST = """(
     SELECT * FROM notice WHERE verdict = 'open' AND session_id NOT BETWEEN '@' AND 'A' ORDER BY id DESC LIMIT ?
@@ -47,24 +56,20 @@ def deliveries(db: sqlite3.Connection, subscriber_id: int) -> list[Delivery]:
 
 
 def progress(db: sqlite3.Connection) -> list[Progress]:
-    rows = groupby(db.execute(_RUNNING), notice_in)
-    return [Progress(notice, {row["state"]: row["count"] for row in states}) for notice, states in rows]
+    return [Progress(notice_in(row), _states_in(row)) for row in db.execute(_RUNNING)]
+
+
+def _states_in(row: sqlite3.Row) -> dict[str, int]:
+    return {state: row[state] for state in DeliveryState if row[state]}
 
 
 def summary(db: sqlite3.Connection, now: int) -> Summary:
-    def counted(table: str) -> dict[str, int]:
-        return {
-            row[0]: row[1] for row in db.execute(f"SELECT state, count(*) FROM {table} GROUP BY state ORDER BY state")
-        }
-
     overdue = db.execute(
         "SELECT count(*) FROM delivery d JOIN notice n ON n.id = d.notice_id"
-        " WHERE d.state IN ('queued', 'claimed', 'deferred') AND n.due <= ?",
+        f" WHERE d.{OPEN_STATES} AND d.state <> 'ambiguous' AND n.due <= ?",
         (now,),
     ).fetchone()[0]
-    errors = _deliveries(
-        db, "WHERE d.state IN ('failed', 'ambiguous', 'expired', 'deferred') ORDER BY d.updated DESC LIMIT 5"
-    )
+    errors = _deliveries(db, f"WHERE d.{TROUBLED_STATES} ORDER BY d.updated DESC LIMIT 5")
     blocked = select(db, "WHERE s.state = 'blocked' AND s.reason <> '' ORDER BY s.changed DESC LIMIT 5")
     returned = db.execute("SELECT meaning, count(*) FROM returned GROUP BY meaning ORDER BY meaning")
     doubted = db.execute(
@@ -76,7 +81,9 @@ def summary(db: sqlite3.Connection, now: int) -> Summary:
         f"SELECT count(*) FROM delivery WHERE {UNDECIDED} AND notice_id IN (SELECT id FROM notice WHERE deadline > ?)",
         (now,),
     ).fetchone()[0]
-    return Summary(counted("delivery"), counted("subscriber"), overdue, errors, blocked, came_back, doubted, undecided)
+    deliveries = _states_in(db.execute(f"SELECT {_COUNTED} FROM delivery d").fetchone())
+    people = dict(db.execute("SELECT state, count(*) FROM subscriber GROUP BY state ORDER BY state").fetchall())
+    return Summary(deliveries, people, overdue, errors, blocked, came_back, doubted, undecided)
 
 
 def review(db: sqlite3.Connection, notices: int) -> Review:

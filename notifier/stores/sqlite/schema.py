@@ -73,7 +73,7 @@ CREATE INDEX returned_of_subscriber ON returned (subscriber_id, at);
 """
 _REQUESTS = "CREATE INDEX notice_of_subscriptions ON notice (at) WHERE session_id BETWEEN '@' AND 'A';"
 OPEN_STATES = "state IN ('queued', 'claimed', 'deferred', 'ambiguous')"
-# By these neither a claim nor a tick grows with the length of a list or with the years behind it.
+# By these, and those of `_YEARS`, neither a claim nor a tick grows with the length of a list or the years behind it.
 _OWED = f"""
 DROP INDEX delivery_waiting;
 CREATE INDEX delivery_owed ON delivery (notice_id, not_before) WHERE {OPEN_STATES};
@@ -83,8 +83,13 @@ CREATE INDEX subscriber_unconfirmed ON subscriber (changed) WHERE state = 'uncon
 _BLOCKS = "CREATE INDEX consent_to_nothing ON consent (at) WHERE state = 'blocked';"
 _LANES = "ALTER TABLE delivery ADD COLUMN lane TEXT NOT NULL DEFAULT '';"
 _EDITS = "ALTER TABLE session ADD COLUMN edited INTEGER;"
+TROUBLED_STATES = "state IN ('failed', 'ambiguous', 'expired', 'deferred')"
+_YEARS = f"""
+CREATE INDEX delivery_in_flight ON delivery (notice_id) WHERE state = 'in-flight';
+CREATE INDEX delivery_troubled ON delivery (updated) WHERE {TROUBLED_STATES};
+"""
 # Each makes of a store of the version before it one of its own.
-SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES, _EDITS)
+SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES, _EDITS, _YEARS)
 SCHEMA_VERSION = len(SCHEMAS)
 
 # An ambiguous row without a time waits for nothing: it was resent often enough, or the operator chose to hold it.
@@ -92,14 +97,15 @@ UNSENT = f"{OPEN_STATES} AND (state <> 'ambiguous' OR not_before IS NOT NULL)"
 UNDECIDED = f"{OPEN_STATES} AND state = 'ambiguous' AND not_before IS NULL"
 
 # Whose deliveries the next `expire` looks at; of this connection alone, which is the only one that writes.
-_WATCH = """
+_WATCH = f"""
 CREATE TEMP TABLE changed (subscriber_id INTEGER PRIMARY KEY);
 CREATE TEMP TRIGGER subscriber_changed AFTER UPDATE OF state ON main.subscriber WHEN old.state <> new.state
 BEGIN INSERT OR IGNORE INTO changed VALUES (new.id); END;
 CREATE TEMP TRIGGER subscriber_erased AFTER DELETE ON main.subscriber
 BEGIN INSERT OR IGNORE INTO changed VALUES (old.id); END;
-INSERT INTO changed SELECT DISTINCT d.subscriber_id FROM delivery d
-    WHERE d.state IN ('queued', 'claimed', 'in-flight', 'deferred', 'ambiguous');
+INSERT INTO changed
+    SELECT subscriber_id FROM delivery WHERE {OPEN_STATES} UNION
+    SELECT subscriber_id FROM delivery WHERE state = 'in-flight';
 """
 # What is deleted is overwritten: who is erased is not to be read in the file's free pages.
 _DURABLE = """
