@@ -256,6 +256,12 @@ class Ledger(RuleBasedStateMachine):
                 if row.reply == "told by a later mail instead":
                     assert rows[at + 1 :]
 
+    @invariant()
+    def the_summary_counts_every_delivery(self) -> None:
+        if hasattr(self, "store"):
+            told = self.run(self.store.summary(self.now)).deliveries
+            assert told == dict(self.store._connection.execute("SELECT state, count(*) FROM delivery GROUP BY state"))
+
     @rule()
     def when_all_is_sent_nobody_is_left_with_stale_facts_or_waiting(self) -> None:
         self.hear_all()

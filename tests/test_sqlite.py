@@ -23,7 +23,7 @@ async def test_a_claim_and_a_tick_look_at_no_more_rows_than_they_touch(tmp_path:
     assert long <= short * 1.5
 
 
-async def test_neither_start_nor_progress_looks_at_what_the_years_have_settled(tmp_path: Path) -> None:
+async def test_no_start_progress_or_summary_looks_at_what_the_years_have_settled(tmp_path: Path) -> None:
     young, old = [await steps_for(tmp_path / f"{count}.db", count, is_past=True) for count in (1_000, 8_000)]
     assert old <= young * 1.5
 
@@ -40,9 +40,10 @@ async def steps_for(path: Path, count: int, *, is_past: bool = False) -> int:
     await store.settle([opening()], session(), NOW)
     await store.expire(NOW)
     if is_past:
-        store._connection.execute("UPDATE delivery SET state = 'sent', not_before = NULL")
+        store._connection.executescript("UPDATE delivery SET state = 'sent'; UPDATE notice SET deadline = 0;")
+        store._connection.execute("DELETE FROM subscriber WHERE id > 100")
         await store.settle([opening(generation=2)], session(), NOW)
-        store._connection.execute("DELETE FROM delivery WHERE notice_id = 2 AND subscriber_id > 100")
+        await store.expire(NOW)
     store._connection.set_progress_handler(step, 100)
     claims = await store.claim(100, NOW)
     await store.intend(claims[:50], NOW, [Result(claim, DeliveryState.SENT) for claim in claims[50:]])
@@ -50,6 +51,7 @@ async def steps_for(path: Path, count: int, *, is_past: bool = False) -> int:
     if is_past:
         await store.begin(NOW, ())
         assert [one.total for one in await store.progress()] == [100]
+        assert (await store.summary(NOW)).deliveries["sent"] == count + 50
     await store.close()
     return steps
 

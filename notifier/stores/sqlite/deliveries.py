@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from notifier.stores import Claim, DeliveryState, Ended, Result
+from notifier.stores.sqlite import tallies
 from notifier.stores.sqlite.returns import block_dead
 from notifier.stores.sqlite.rows import SUBSCRIBER, as_json, instant, ms, notice_in, session_in, subscriber_in
 from notifier.stores.sqlite.schema import OPEN_STATES, UNDECIDED, UNSENT
@@ -223,6 +224,7 @@ def expire(db: sqlite3.Connection, now: datetime) -> Ended:
         f" WHERE {UNSENT} AND notice_id IN (SELECT id FROM notice WHERE deadline <= :now)",
         {"now": ms(now)},
     ).rowcount
+    tallies.add(db, ms(now))
     return Ended(left, late)
 
 

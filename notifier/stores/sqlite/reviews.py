@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from notifier.returns import Meaning
 from notifier.stores import Delivery, DeliveryState, Progress, Punctuality, Review, Summary
+from notifier.stores.sqlite import tallies
 from notifier.stores.sqlite.people import select
 from notifier.stores.sqlite.rows import instant, notice_in
 from notifier.stores.sqlite.schema import OPEN_STATES, TROUBLED_STATES, UNDECIDED
@@ -23,9 +24,8 @@ _OPENED = f"""
         AND (state = 'claimed' OR not_before IS NOT NULL))
     UNION SELECT notice_id FROM delivery WHERE state = 'in-flight'
 """
-_COUNTED = ", ".join(f"sum(d.state = '{state}') AS '{state}'" for state in DeliveryState)  # needs no sorting
 _RUNNING = f"""
-    SELECT n.*, {_COUNTED} FROM notice n JOIN delivery d ON d.notice_id = n.id
+    SELECT n.*, {tallies.COUNTED} FROM notice n JOIN delivery d ON d.notice_id = n.id
     WHERE n.id IN ({_OPENED}) GROUP BY n.id ORDER BY n.deadline, n.id
 """
 _LATEST = """(
@@ -56,11 +56,7 @@ def deliveries(db: sqlite3.Connection, subscriber_id: int) -> list[Delivery]:
 
 
 def progress(db: sqlite3.Connection) -> list[Progress]:
-    return [Progress(notice_in(row), _states_in(row)) for row in db.execute(_RUNNING)]
-
-
-def _states_in(row: sqlite3.Row) -> dict[str, int]:
-    return {state: row[state] for state in DeliveryState if row[state]}
+    return [Progress(notice_in(row), tallies.counts_in(row)) for row in db.execute(_RUNNING)]
 
 
 def summary(db: sqlite3.Connection, now: int) -> Summary:
@@ -81,7 +77,7 @@ def summary(db: sqlite3.Connection, now: int) -> Summary:
         f"SELECT count(*) FROM delivery WHERE {UNDECIDED} AND notice_id IN (SELECT id FROM notice WHERE deadline > ?)",
         (now,),
     ).fetchone()[0]
-    deliveries = _states_in(db.execute(f"SELECT {_COUNTED} FROM delivery d").fetchone())
+    deliveries = tallies.tally(db)
     people = dict(db.execute("SELECT state, count(*) FROM subscriber GROUP BY state ORDER BY state").fetchall())
     return Summary(deliveries, people, overdue, errors, blocked, came_back, doubted, undecided)
 

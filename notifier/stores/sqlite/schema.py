@@ -87,6 +87,9 @@ TROUBLED_STATES = "state IN ('failed', 'ambiguous', 'expired', 'deferred')"
 _YEARS = f"""
 CREATE INDEX delivery_in_flight ON delivery (notice_id) WHERE state = 'in-flight';
 CREATE INDEX delivery_troubled ON delivery (updated) WHERE {TROUBLED_STATES};
+CREATE TABLE tally (state TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+ALTER TABLE notice ADD COLUMN is_tallied INTEGER NOT NULL DEFAULT FALSE;
+CREATE INDEX notice_untallied ON notice (deadline) WHERE NOT is_tallied;
 """
 # Each makes of a store of the version before it one of its own.
 SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES, _EDITS, _YEARS)
