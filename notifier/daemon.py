@@ -13,9 +13,8 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -24,24 +23,23 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from notifier import clock, control, desk, files, foresight, intake, notices, pages, revisions, systemd, wiring
+from notifier import clock, control, desk, files, foresight, letters, notices, pages, systemd, wiring
 from notifier.collector import Collector, Leniency
 from notifier.config import Config
 from notifier.control import Request
 from notifier.dispatch import Dispatcher
 from notifier.errors import MailboxError, NotifierError, Problem
-from notifier.intake import Accepted
 from notifier.locks import lock
 from notifier.mailroom import Mailroom
 from notifier.metrics import Figures
-from notifier.notices import Decision, Kind, Verdict
+from notifier.notices import Decision, Verdict
 from notifier.office import Office
 from notifier.pages import Snapshot
-from notifier.revisions import Identity
+from notifier.publisher import Publisher
 from notifier.server import Server
 from notifier.stores import Progress
 from notifier.subscriptions import Subscriptions
-from notifier.talks import Seminar, Session
+from notifier.talks import Session
 from notifier.tokens import LINK_KEYS, Keyring
 
 log = logging.getLogger(__name__)
@@ -52,10 +50,6 @@ OVERSLEPT = timedelta(seconds=60)
 OUT_OF_REACH = 2  # visits to the mailbox in a row that failed, and a person must look
 PROGRESS_EVERY = timedelta(minutes=1)
 _APPROVE = "say 'notifier approve' to let it out now, or mend the talk list"
-OLD_STORE = (
-    "the store is older than what was published from it, as after a backup was put back: whoever had mail since then"
-    " would have it again; look at notifier plan, then notifier release"
-)
 
 
 class Daemon:
@@ -67,16 +61,11 @@ class Daemon:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._collect = asyncio.Event()
-        self._taking = asyncio.Lock()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
-        self._accepted: Accepted | None = None
-        self._unkept: bytes | None = None  # a list that the ledger could not keep: it is taken again at the next look
-        self._snapshot: Snapshot | None = None
         self._server: Server | None = None
         self._decisions: tuple[Decision, ...] = ()
-        self._problems: tuple[Problem, ...] = ()
         self._doubt = ""
         self._noted: datetime | None = None
         self._mailbox_trouble = ""
@@ -112,7 +101,7 @@ class Daemon:
     @property
     def accepted_at(self) -> datetime | None:
         """When the list that is published was taken."""
-        return self._accepted.at if self._accepted else None
+        return self._publisher.accepted.at if self._publisher.accepted else None
 
     def wake(self) -> None:
         """Has it look at the clock, the list and the ledger now."""
@@ -127,20 +116,9 @@ class Daemon:
     async def _start(self, held: AsyncExitStack) -> None:
         self._started = self._now()
         await self._open_ledger(held)
-        self._load_templates()
-        self._dispatcher = Dispatcher(
-            self._store,
-            wiring.lanes(
-                self._config, {name: await self._store.fact(f"spent {name}") for name in ("smtp", "fallback")}
-            ),
-            self._mailroom.compose,
-            self._now,
-            sign=wiring.sign(self._config),
-            patience=wiring.patience(self._config),
-            alarm=lambda subject, words: self._tell_trouble(subject, (Problem(words, "see notifier status"),)),
-        )
-        held.push_async_callback(self._dispatcher.stop)
-        await self._first_list()
+        await self._assemble(held)
+        # What is on the list at the first start was there before it: nothing that was due earlier is sent.
+        await self._publisher.begin(self._started)
         await self._open_doors(held)
         self._dispatcher.start()
         self._start_waking(held)
@@ -153,76 +131,60 @@ class Daemon:
         self._store = await wiring.open_store(self._config)
         held.push_async_callback(self._store.close)
         await self._store.begin(self._started, notices.rule_names(self._config.notices.rules))
-        self._witness = wiring.witness(self._config)
-        self._documents = await self._store.documents()
         if not await self._store.fact(LINK_KEYS):
             await self._store.note({LINK_KEYS: secrets.token_urlsafe(32)})
+        high_water = await self._store.fact("high_water")
+        self._guard = clock.Guard(datetime.fromisoformat(high_water) if high_water else self._started)
+
+    async def _assemble(self, held: AsyncExitStack) -> None:
+        """Puts together what publishes, what readers do for themselves, and what writes and sends the mail."""
+        self._mail_templates, page_templates = self._templates()
+        self._publisher = Publisher(
+            self._config,
+            self._store,
+            templates=page_templates,
+            now=self._now,
+            show=self._show,
+            complain=self._tell_trouble,
+        )
         self._people = Subscriptions(
             self._store,
             Keyring.parse(await self._store.fact(LINK_KEYS)),
             self._config.server.base_url,
             self._config.subscriptions.allowance,
             now=self._now,
-            coming=lambda now: self._seminar.next_session(now),
+            coming=lambda now: self._publisher.seminar.next_session(now),
             wake=lambda: self._dispatcher.wake(),
         )
         self._mailroom = Mailroom(
-            self._config, seminar=lambda: self._seminar, keyring=lambda: self._people.keyring, now=self._now
+            self._config,
+            seminar=lambda: self._publisher.seminar,
+            keyring=lambda: self._people.keyring,
+            now=self._now,
         )
-        high_water = await self._store.fact("high_water")
-        self._guard = clock.Guard(datetime.fromisoformat(high_water) if high_water else self._started)
-
-    async def _first_list(self) -> None:
-        """Publishes the list as it is now or, where that cannot be used, as it was last accepted."""
-        self._accepted = await self._store.accepted()
-        await self._hear_witness()
-        self._watched = wiring.watched(self._config)
-        try:
-            # What is on the list at the first start was there before it: nothing that was due earlier is sent.
-            await self._take(await self._watched.read(), self._started)
-        except NotifierError as error:
-            if self._accepted is None:
-                raise
-            self._refuse(error)
-            await self._stamp_anew(self._accepted)
-            await self._publish()
-
-    async def _hear_witness(self) -> None:
-        """Where the store was put back from an older copy, nothing that was published goes back with it.
-
-        Nor is anything sent: whoever had mail since that copy was made would have it again.
-        """
-        ahead = self._witness.newer_than(await self._store.identities())
-        published = await self._store.fact("published")
-        seen = self._witness.published
-        if not ahead and (seen is None or (published and seen <= datetime.fromisoformat(published))):
-            return
-        log.error("%s", OLD_STORE)
-        self._documents = {}  # since when they have been as they are, nobody knows
-        if self._accepted is not None and not await self._store.fact("hold"):
-            await self._store.note({"hold": OLD_STORE})
-
-    async def _stamp_anew(self, accepted: Accepted) -> None:
-        stored = await self._store.identities()
-        ahead = self._witness.newer_than(stored)
-        seminar, changed = revisions.stamp(
-            accepted.seminar,
-            stored | ahead,
-            domain=wiring.domain(self._config),
-            now=self._started,
-            previous=accepted.seminar,
-            frame=wiring.frame(self._config),
+        self._dispatcher = Dispatcher(
+            self._store,
+            wiring.lanes(
+                self._config, {name: await self._store.fact(f"spent {name}") for name in ("smtp", "fallback")}
+            ),
+            self._mailroom.compose,
+            self._now,
+            sign=wiring.sign(self._config),
+            patience=wiring.patience(self._config),
+            alarm=lambda subject, words: self._tell_trouble(subject, (Problem(words, "see notifier status"),)),
         )
-        if ahead or changed:
-            await self._keep(replace(accepted, seminar=seminar), (*ahead.values(), *changed))
+        held.push_async_callback(self._dispatcher.stop)
+
+    def _templates(self) -> tuple[letters.Templates, pages.Templates]:
+        return wiring.mail_templates(self._config), wiring.page_templates(self._config)
 
     async def _open_doors(self, held: AsyncExitStack) -> None:
-        assert self._snapshot is not None
+        assert self._publisher.snapshot is not None
         server = self._config.server
         office = Office(self._config, now=self._now)
         self._server = Server(
             server.listen,
-            self._snapshot,
+            self._publisher.snapshot,
             self._people,
             self.health,
             office.answer,
@@ -328,9 +290,7 @@ class Daemon:
 
     async def _reconcile(self) -> None:
         now = self._now()
-        await self._look_at_list(now)
-        if self._snapshot is None or now >= self._snapshot.until:
-            await self._publish()
+        await self._publisher.look(now)
         self._doubt = self._guard.observe(now, clock.since_boot())
         self._dispatcher.hold = self._doubt or await self._store.fact("hold")
         if self._dispatcher.hold:
@@ -357,14 +317,14 @@ class Daemon:
         """Opens what is due, settles what no longer can be, and sets the alarm for what comes next."""
         facts = await self._store.facts()
         self._decisions = await foresight.decided(
-            self._store, self._seminar, self._config.notices.rules, facts, wiring.limits(self._config), now
+            self._store, self._publisher.seminar, self._config.notices.rules, facts, wiring.limits(self._config), now
         )
         self._dispatcher.paused = frozenset(
             d.notice.session_id for d in self._decisions if d.before is not None and d.verdict is Verdict.WAITING
         )
         actions = [d for d in self._decisions if d.verdict not in (Verdict.WAITING, Verdict.DONE)]
         for session_id, decisions in groupby(sorted(actions, key=_session_id), _session_id):
-            session = self._seminar.session(session_id)
+            session = self._publisher.seminar.session(session_id)
             assert session is not None
             await self._settle_session(session, list(decisions), now)
         if waiting := [Problem(f"{d.notice.name}: {d.reason}", _APPROVE) for d in self._decisions if d.needs_approval]:
@@ -399,77 +359,7 @@ class Daemon:
         self.mailings = mailings
         self._progress_told = now if mailings else None
 
-    # --- the talk list ---
-
-    async def _look_at_list(self, now: datetime) -> None:
-        """Takes the list if it changed; a list that cannot be used changes nothing but what is told of it."""
-        try:
-            data = await self._watched.poll(now)
-            if data is None:
-                data = self._unkept
-            if data is not None:
-                await self._take(data, now)
-        except NotifierError as error:
-            self._refuse(error)
-
-    async def _take(self, data: bytes, now: datetime, *, allow_removals: bool = False) -> str:
-        """Publishes the list in these bytes; returns what changed, in words. Raises NotifierError if it is refused."""
-        async with self._taking:
-            self._unkept = data
-            stored = await self._store.identities()
-            ahead = self._witness.newer_than(stored)
-            untold = await self._untold(now)
-            try:
-                taken = await asyncio.to_thread(
-                    intake.take,
-                    data,
-                    self._config.context,
-                    form=self._config.format,
-                    previous=self._accepted,
-                    identities=stored | ahead,
-                    domain=wiring.domain(self._config),
-                    now=now,
-                    allow_removals=allow_removals,
-                    untold=untold,
-                    frame=wiring.frame(self._config),
-                )
-            except NotifierError:
-                self._unkept = None
-                raise
-            old = self._accepted.seminar if self._accepted else None
-            changed = revisions.summary(revisions.diff(old, taken.accepted.seminar))
-            await self._keep(taken.accepted, (*ahead.values(), *taken.identities))
-            self._unkept = None
-            self._problems = ()
-            log.info("accepted the talk list: %s; %d doubts", changed, len(taken.warnings))
-            await self._publish()
-            return changed
-
-    async def _untold(self, now: datetime) -> frozenset[str]:
-        """The cancelled sessions of which not everyone has been told yet who is to be."""
-        if self._accepted is None or not any(s.is_cancelled and s.end > now for s in self._seminar.sessions):
-            return frozenset()
-        decisions = notices.decide(self._seminar, self._config.notices.rules, await self._store.facts(), now)
-        waiting = [d.notice for d in decisions if d.verdict in (Verdict.WAITING, Verdict.OPEN)]
-        on_their_way = [one.notice for one in await self._store.progress()]
-        return frozenset(n.session_id for n in (*waiting, *on_their_way) if n.kind is Kind.CANCELLED)
-
-    async def _keep(self, accepted: Accepted, identities: Sequence[Identity]) -> None:
-        """Holds the list and what its sessions are known by, on the disk before anything of it is published."""
-        await self._store.accept(accepted, identities)
-        await asyncio.to_thread(self._witness.note, identities)
-        self._accepted = accepted
-
-    def _refuse(self, error: NotifierError) -> None:
-        self._problems = error.problems
-        for problem in error.problems:
-            log.error("the talk list was refused, the last good one stays: %s", problem)
-        self._tell_trouble("The talk list was refused; the last good one stays published", error.problems)
-
-    @property
-    def _seminar(self) -> Seminar:
-        assert self._accepted is not None
-        return self._accepted.seminar
+    # --- reload and publish ---
 
     def _hang_up(self) -> None:
         async def reload() -> None:
@@ -482,45 +372,17 @@ class Daemon:
         """Reads templates and list now and says what changed. What cannot be used is refused, and the old one stays."""
         systemd.tell("RELOADING=1", f"MONOTONIC_USEC={int(clock.since_boot().total_seconds() * 1e6)}")
         try:
-            self._load_templates()
-            return await self._take(await self._watched.read(), self._now(), allow_removals=allow_removals)
+            self._mail_templates, self._publisher.templates = self._templates()
+            return await self._publisher.reload(allow_removals=allow_removals)
         except NotifierError as error:
-            self._refuse(error)
+            self._publisher.refuse(error)
             raise
         finally:
             systemd.tell("READY=1")
             self._dispatcher.mended()
             self._wake.set()
 
-    def _load_templates(self) -> None:
-        self._mail_templates, self._page_templates = (
-            wiring.mail_templates(self._config),
-            wiring.page_templates(self._config),
-        )
-
-    # --- pages and mail ---
-
-    async def _publish(self) -> None:
-        """Renders everything anew, off the loop, and swaps it in; what fails to render leaves the old in place."""
-        snapshot = await asyncio.to_thread(
-            pages.build,
-            self._seminar,
-            self._page_templates,
-            wiring.page_site(self._config),
-            now=self._now(),
-            previous=self._snapshot,
-            modified=self._documents,
-        )
-        fresh = {name: at for name, at in snapshot.modified.items() if self._documents.get(name) != at}
-        await self._store.publish(fresh)
-        if latest := max((at for _, at in fresh.values()), default=None):
-            # Never back, as with the witness: after a clock that was ahead the store would look like an old copy.
-            if published := await self._store.fact("published"):
-                latest = max(latest, datetime.fromisoformat(published))
-            await self._store.note({"published": latest.isoformat()})
-            await asyncio.to_thread(self._witness.note, (), latest)
-        self._documents |= fresh
-        self._snapshot = snapshot
+    def _show(self, snapshot: Snapshot) -> None:
         self._mailroom.renew(self._mail_templates)
         if self._server is not None:
             self._server.snapshot = snapshot
@@ -534,7 +396,7 @@ class Daemon:
 
     def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:
         """Mails the organisers what is wrong, at most once an hour for one cause."""
-        if self._accepted is not None:
+        if self._publisher.accepted is not None:
             for written in self._mailroom.troubles(subject, problems):
                 self._dispatcher.send_aside(written)
 
@@ -570,7 +432,7 @@ class Daemon:
     def _causes(self) -> dict[str, str]:
         """All that can need a person, with "" where it is well."""
         return {
-            "talk list": "; ".join(map(str, self._problems)),
+            "talk list": "; ".join(map(str, self._publisher.problems)),
             "mail": self._dispatcher.trouble,
             "clock": self._doubt,
             "returned mail": self._mailbox_trouble,
@@ -592,7 +454,7 @@ class Daemon:
         return Figures(
             await self._store.summary(now),
             (clock.since_boot() - self._reconciled).total_seconds(),
-            self._accepted.at.timestamp() if self._accepted else 0,
+            self.accepted_at.timestamp() if self.accepted_at else 0,
             bool(self._doubt),
             bool(self._dispatcher.hold),
             self._causes,

@@ -135,14 +135,14 @@ class House:
         return [message_from_bytes(m.body, policy=default) for m in self.mail.messages]  # type: ignore[misc]
 
     async def edit(self, old: str, new: str) -> None:
-        """Changes the list and lets the clock run until the daemon has seen it."""
+        """Changes the list and lets the clock run until the daemon has published it."""
         assert self.daemon is not None
         before = self.daemon.accepted_at
         text = (self.folder / "talks.toml").read_text(encoding="utf-8")
         assert old in text
         self.write_list(text.replace(old, new))
         async with asyncio.timeout(60):  # of a list that is refused the test would wait for ever
-            while self.daemon.accepted_at == before:
+            while self.daemon.accepted_at == before or self.daemon._publisher._taking.locked():
                 self.now += SECOND
                 await asyncio.sleep(0.05)
                 self.daemon.wake()
@@ -155,7 +155,7 @@ class House:
     @property
     def snapshot(self) -> Snapshot:
         """What is published, without asking for it over the network."""
-        snapshot = self.daemon._snapshot if self.daemon else None
+        snapshot = self.daemon._publisher.snapshot if self.daemon else None
         assert snapshot is not None
         return snapshot
 
@@ -171,8 +171,7 @@ class House:
     def seminar(self) -> Seminar:
         """What is published, with all that is hidden from the public."""
         assert self.daemon is not None
-        assert self.daemon._accepted is not None
-        return self.daemon._accepted.seminar
+        return self.daemon._publisher.seminar
 
     @property
     def hold(self) -> str:
