@@ -138,10 +138,10 @@ class Publisher:
             old = self.accepted.seminar if self.accepted else None
             changed = revisions.summary(revisions.diff(old, taken.accepted.seminar))
             await self._keep(taken.accepted, (*ahead.values(), *taken.identities))
-            self._unshown = None
             self.problems = ()
             log.info("accepted the talk list: %s; %d doubts", changed, len(taken.warnings))
             await self._publish()
+            self._unshown = None
             return changed
 
     async def _untold(self, now: datetime) -> frozenset[str]:

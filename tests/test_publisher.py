@@ -11,7 +11,7 @@ import pytest
 from house import TALKS
 from samples import DAYS, START
 
-from notifier import settings, wiring
+from notifier import pages, settings, wiring
 from notifier.errors import NotifierError, Problem, SourceError, StoreError, TalkListError
 from notifier.pages import Snapshot
 from notifier.publisher import OLD_STORE, Publisher
@@ -120,13 +120,15 @@ async def test_a_first_start_needs_a_list(tmp_path: Path) -> None:
     assert press.shown == []
 
 
-@pytest.mark.parametrize("fails", ["keep", "witness"])
-async def test_what_could_not_be_kept_is_published_when_it_can_be(
+@pytest.mark.parametrize("fails", ["keep", "witness", "render", "note"])
+async def test_what_could_not_be_kept_or_rendered_is_published_when_it_can_be(
     press: Press, fails: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of, name = {
         "keep": (press.store, "accept"),
         "witness": (press.publisher._witness, "note"),
+        "render": (pages, "build"),
+        "note": (press.store, "publish"),
     }[fails]
 
     def full(*_: Any, **__: Any) -> None:
