@@ -474,4 +474,5 @@ class Config(Table):
     @property
     def context(self) -> Context:
         """What the talk list may leave unsaid."""
-        return Context(self.seminar.id, self.seminar.name, self.seminar.timezone, self.talks)
+        is_zone_said = "timezone" in self.seminar.model_fields_set
+        return Context(self.seminar.id, self.seminar.name, self.seminar.timezone, self.talks, is_zone_said)

@@ -34,7 +34,7 @@ def test_nothing_set_gives_the_defaults() -> None:
     config = load()
     assert config.talks == "/etc/notifier/talks.toml"
     assert not config.talks_are_a_page
-    assert config.context == Context("seminar", "", "Asia/Shanghai", "/etc/notifier/talks.toml")
+    assert config.context == Context("seminar", "", "Asia/Shanghai", "/etc/notifier/talks.toml", is_zone_said=False)
     assert config.notices.rules == Rules()
     assert config.server.listen == ("127.0.0.1:8000",)
     assert config.server.base_url == "http://127.0.0.1:8000"

@@ -97,7 +97,9 @@ def check(ctx: click.Context, as_json: bool) -> None:
 @click.argument("source")
 @click.option("--format", "form", default="", metavar="F", help="ics, records, toml, table or page; else by its looks.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the talk list here.")
-@click.option("--timezone", default="Asia/Shanghai", show_default=True, help="The zone of times that name none.")
+@click.option(
+    "--timezone", default="", show_default="Asia/Shanghai, and a warning", help="The zone of times that name none."
+)
 @json_option
 @click.pass_context
 def import_(ctx: click.Context, source: str, form: str, output: Path | None, timezone: str, as_json: bool) -> None:

@@ -95,9 +95,13 @@ async def compared(config: Config, source: str | None) -> tuple[tuple[Change, ..
 
 
 async def imported(source: str, form: str, timezone: str, known: Path | None) -> tuple[Seminar, tuple[Problem, ...]]:
-    """The seminar at this source; its sessions keep the ids that the list in `known` gave them, where there is one."""
+    """The seminar at this source; its sessions keep the ids that the list in `known` gave them, where there is one.
+
+    Times that name no zone are in `timezone`; where that is "", too, a zone is assumed and told of.
+    """
     data = await webpages.fetch(source) if webpages.is_page(source) else files.read(source)
-    context = Context(timezone=timezone, source=source)
+    context = Context(source=source)
+    context = replace(context, timezone=timezone or context.timezone, is_zone_said=bool(timezone))
     found = talklists.read(data, context, form)
     old = None
     if known is not None and known.exists():

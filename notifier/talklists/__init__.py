@@ -40,12 +40,23 @@ _QUOTED = re.compile(r"""^([a-z_-]+:[ \t]+)(["'])(.*)\2[ \t]*$""", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a list's text leaves unsaid: whose it is and in which zone its times are."""
+    """What a list's text leaves unsaid: whose it is and in which zone its times are.
+
+    `is_zone_said` is False where nobody named the zone, so that it is a guess that people must hear of.
+    """
 
     id: str = "seminar"
     name: str = ""
     timezone: str = "Asia/Shanghai"
     source: str = ""
+    is_zone_said: bool = True
+
+    def doubts_of_zone(self, line: int | None) -> tuple[Problem, ...]:
+        """What to tell of a list that names no zone, by the line of its first time; none where it has no such time."""
+        if line is None or self.is_zone_said:
+            return ()
+        told = f"the list names no time zone; its times were read as {self.timezone}"
+        return (Problem(told, "name the seminar's own with --timezone, or in config.toml", line=line),)
 
 
 @dataclass(frozen=True, slots=True)

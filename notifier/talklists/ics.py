@@ -354,14 +354,16 @@ class _Reader:
 
     def _status(self, event: _Event, contents: Contents) -> Status:
         is_called_off = any(part.text("METHOD").strip().upper() == "CANCEL" for part in self._calendars)
-        if contents.is_called_off or is_called_off:
+        if contents.status is Status.CANCELLED or is_called_off:
             return Status.CANCELLED
         prop = event.part.first("STATUS")
         if prop is None:
-            return Status.CONFIRMED
+            return contents.status or Status.CONFIRMED
         status = rows.STATUSES.get(prop.value.strip().casefold())
         if status is None:
             self._warn(f'the STATUS "{clean_line(prop.value)}" is not known: read as confirmed', prop.line)
+        if status in (None, Status.CONFIRMED) and contents.status:
+            return contents.status
         return status or Status.CONFIRMED
 
 

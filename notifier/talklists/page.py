@@ -101,7 +101,7 @@ class _Page:
         if not sessions:
             raise TalkListError([*self._warnings, _nothing_found()])
         for first in self._unzoned:
-            self._warn(first.number, f"the page names no time zone; its times were read as {zone}")
+            self._warnings += self._context.doubts_of_zone(first.number)
         for first, foreign in self._foreign:
             self._warn(first.number, *_turned(foreign, zone))
         return self._reading(self._seminar(head, zone, sessions))
@@ -117,13 +117,11 @@ class _Page:
             if not any(_agreements(ours, zone)):
                 self._warn(remark.number, *_turned(zone, ours))
         usual = usual_among((line.number, line.text) for line in above)
-        if not remarks and not (usual and usual.zone) and not any(zone_in(item.words) for item in items):
-            self._warn(items[0].line, f"the page names no time zone; its times were read as {ours}")
         joining = joining_in("\n".join(map(_with_targets, above)))
-        found = Rows(ZoneInfo(ours), zone_of(zone), usual, joining)
+        found = Rows(ZoneInfo(ours), zone_of(zone) if remarks else None, usual, joining)
         for row in rows_of(items, lambda told, advice, line: self._warn(line, told, advice)):
             found.add(row)
-        self._warnings += found.problems
+        self._warnings += (*found.problems, *self._context.doubts_of_zone(found.unzoned))
         sessions = list(unique(found.sessions()))
         if not sessions:
             raise TalkListError([*self._warnings, _nothing_found()])

@@ -67,6 +67,7 @@ class _Reader:
         self.has_ids = False
         self._context = context
         self._zone = ZoneInfo(context.timezone)
+        self._unzoned: int | None = None  # the line of the first time that names no zone
         self._unknown: dict[tuple[str, frozenset[str]], _Unknown] = {}
 
     def _warn(self, message: str, advice: str, line: int | None) -> None:
@@ -89,6 +90,8 @@ class _Reader:
         values = self._head(head)
         self._zone = ZoneInfo(values.get("timezone", self._context.timezone))
         sessions = self._sessions(records)
+        if "timezone" not in values:
+            self.problems += self._context.doubts_of_zone(self._unzoned)
         if not records:
             self._warn("the list has no session", "add one", head.line)
         if not (values.get("name") or self._context.name):
@@ -155,6 +158,7 @@ class _Reader:
                 table.add(self._row(record))
         found += table.sessions()
         self.problems += table.problems
+        self._unzoned = self._unzoned or table.unzoned
         self.lost += table.lost
         return found
 
@@ -164,11 +168,14 @@ class _Reader:
         values = self._values(record, _SESSION_KEYS)
         zone = cells.zone_named(values.get("timezone", "")) or self._zone
         try:
-            start, end = cells.span(rows.when_of(values), zone, zone)
+            when = rows.when_of(values)
+            start, end = cells.span(when, zone, zone)
         except ValueError as error:
             self.lost += 1
             self._warn(f"{error}: the session is left out", "mend its time", record.line)
             return []
+        if not (when.zone or values.get("timezone")):
+            self._unzoned = self._unzoned or record.line
         if end is None:
             self._warn(
                 f"the session of {start:%Y-%m-%d %H:%M} has no end: read as two hours", "add an end", record.line
@@ -251,7 +258,7 @@ class _Reader:
     # One talk -------------------------------------------------------------------------------------------------
 
     def _row(self, record: Record) -> rows.Row:
-        values = self._values(record, frozenset())
+        values = rows.with_notice(self._values(record, frozenset()))
         if (url := record.get("url")) and values.get("url") == url and not cells.is_meeting(str(url)):
             told = '"url" leads to no meeting that is known: not read'
             self._warn(told, 'if it is one, call it "meeting_link"', record.line_of("url"))

@@ -108,7 +108,8 @@ def _reading(table: _Table, context: Context) -> Reading:
     for row in _with_plain_dates(table):
         sessions.add(row)
     found = rows.unique(sessions.sessions())
-    problems = sorted([*table.problems, *sessions.problems], key=lambda p: p.line or 0)
+    told = (*table.problems, *sessions.problems, *context.doubts_of_zone(sessions.unzoned))
+    problems = sorted(told, key=lambda p: p.line or 0)
     if not found:
         none = Problem("there is no row that can be used", f"write a head such as {_HEADS} and a row for each talk")
         raise TalkListError((*problems, none))
@@ -143,7 +144,7 @@ def _add_rows(heads: Sequence[str], lines: Iterable[tuple[int, Sequence[str]]], 
             table.warn(told, "put texts that hold the separator in quotes", number)
         if len(texts) < len(names):
             table.warn(f"the row has {len(texts)} cells, but the head has {len(names)}", "fill it up", number)
-        table.rows.append(rows.Row(_by_name(names, texts), number))
+        table.rows.append(rows.Row(rows.with_notice(_by_name(names, texts)), number))
 
 
 def _names(heads: Sequence[str], line: int, table: _Table) -> list[str]:

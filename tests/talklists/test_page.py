@@ -24,7 +24,7 @@ REAL_PAGE = Path(__file__).parents[3] / "shared/data/seminar-page.txt"
 
 
 def read(text: str, **context: str) -> Reading:
-    return page.read(text, Context(**context))
+    return page.read(text, Context(**({"is_zone_said": False} | context)))
 
 
 def read_dedented(text: str, **context: str) -> Reading:
@@ -829,7 +829,7 @@ def test_the_real_page_has_a_warning_for_all_that_it_leaves_open(real_page: str)
         (5, "the description points to a link whose target is lost"),
         (11, "the line 'If you want to learn about history lectures, please visit…' was not understood and left out"),
         (15, "2 talks share 2021-11-27 09:30-11:30; when each begins is unknown"),
-        (15, "the page names no time zone; its times were read as Asia/Shanghai"),
+        (15, "the list names no time zone; its times were read as Asia/Shanghai"),
         (56, "livestream 'bilibili living room': link target lost"),
         (58, "the page does not say whose system the alternate meeting ID '553 2421 7498' is"),
         (
@@ -1008,7 +1008,7 @@ def test_a_page_in_beijing_time_is_in_that_zone_wherever_it_is_read() -> None:
 def test_a_page_without_a_zone_is_in_the_one_given_and_tells() -> None:
     reading = read(page_of("Time: 2021-11-27 9:30-11:30").partition("\n")[2], timezone="Europe/Berlin", name="A")
     assert reading.seminar.sessions[0].start.isoformat() == "2021-11-27T09:30:00+01:00"
-    assert warnings_of(reading) == [(2, "the page names no time zone; its times were read as Europe/Berlin")]
+    assert warnings_of(reading) == [(2, "the list names no time zone; its times were read as Europe/Berlin")]
 
 
 @pytest.mark.parametrize(
@@ -1118,7 +1118,7 @@ def test_the_times_of_a_page_of_days_are_in_the_zone_that_it_names() -> None:
     told = "times are written in America/New_York here; they were turned into those of Asia/Shanghai"
     assert (3, told) in warnings_of(reading)
     silent = read(LIST.format(zone="in the morning"))
-    assert (5, "the page names no time zone; its times were read as Asia/Shanghai") in warnings_of(silent)
+    assert (5, "the list names no time zone; its times were read as Asia/Shanghai") in warnings_of(silent)
 
 
 def test_a_page_of_nothing_but_days_that_cannot_be_used_is_refused_with_each_of_them() -> None:
@@ -1212,7 +1212,7 @@ def test_a_page_without_a_name_is_called_by_its_id_and_tells() -> None:
     reading = read("Time: 2021-11-27 9:30-11:30\nTitle: A\nReporter: Ada Lovelace\n", id="ml")
     assert reading.seminar.name == "ml"
     assert warnings_of(reading) == [
-        (1, "the page names no time zone; its times were read as Asia/Shanghai"),
+        (1, "the list names no time zone; its times were read as Asia/Shanghai"),
         (1, "the page does not name the seminar; 'ml' was taken"),
     ]
 

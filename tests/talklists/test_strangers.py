@@ -10,6 +10,7 @@ import pytest
 from notifier import talklists
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts.dates import read_when
+from notifier.talklists.parts.standings import status_in, without_notice
 from notifier.talks import Room, Session, Talk
 
 
@@ -488,6 +489,73 @@ def test_a_cell_across_speaker_and_title_is_nobodys_name_and_moves_no_other_cell
     assert slides is not None
     assert slides.url == "https://example.org/notes.pdf"
     assert found.seminar.sessions[2].notice == "Cancelled (public holiday)"
+
+
+@pytest.mark.parametrize(
+    ("said", "title", "notice", "status"),
+    [
+        ("Cancelled (public holiday)", "", "Cancelled (public holiday)", "cancelled"),
+        ("CANCELLED: Heat on graphs", "Heat on graphs", "CANCELLED", "cancelled"),
+        ("[Canceled] Heat on graphs", "Heat on graphs", "Canceled", "cancelled"),
+        ("Heat on graphs (cancelled due to illness)", "Heat on graphs", "cancelled due to illness", "cancelled"),
+        ("Heat on graphs — moved to Oct 23!", "Heat on graphs", "moved to Oct 23", "tentative"),
+        ("Postponed - Heat on graphs", "Heat on graphs", "Postponed", "tentative"),
+        ("Heat on graphs (rescheduled from March 22)", "Heat on graphs", "rescheduled from March 22", None),
+        ("No seminar (Thanksgiving)", "", "No seminar (Thanksgiving)", "cancelled"),
+        ("Spring break -- no seminar", "", "Spring break -- no seminar", "cancelled"),
+        ("Spring recess", "", "Spring recess", "cancelled"),
+        ("国庆放假，停一次", "", "国庆放假，停一次", "cancelled"),
+        ("【已取消】图上的热流", "图上的热流", "已取消", "cancelled"),
+        ("图上的热流（延期至5月）", "图上的热流", "延期至5月", "tentative"),
+        ("Chaleur sur les graphes — Annulé", "Chaleur sur les graphes", "Annulé", "cancelled"),
+        ("entfällt", "", "entfällt", "cancelled"),
+        ("Postponed gratification in games", "Postponed gratification in games", "", None),
+        ("Futures: cancelled orders in markets", "Futures: cancelled orders in markets", "", None),
+        ("No talk is an island", "No talk is an island", "", None),
+        ("Random walks moved to the edge", "Random walks moved to the edge", "", None),
+        ("Coffee break", "Coffee break", "", None),
+        ("关于取消关税的研究", "关于取消关税的研究", "", None),
+        ("暂停的动力学", "暂停的动力学", "", None),
+    ],
+)
+def test_words_that_call_a_session_off_or_move_it_mean_the_same_everywhere(
+    said: str, title: str, notice: str, status: str | None
+) -> None:
+    assert without_notice(said) == (title, notice)
+    assert (status_in(notice) if notice else None) == status
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date,Time,Speaker,Title\n2026-03-12,9:30-11:30,Ada Byron,{}\n",
+        "| Date | Time | Speaker | Title |\n|--|--|--|--|\n| 2026-03-12 | 9:30-11:30 | Ada Byron | {} |\n",
+        "- 2026-03-12 9:30-11:30 Ada Byron: {}\n",
+        "A Seminar\n\nTime: 2026-03-12 9:30-11:30\nTitle: {}\nSpeaker: Ada Byron\n",
+        '[{{"time": "2026-03-12 9:30-11:30", "speaker": "Ada Byron", "title": "{}"}}]',
+    ],
+    ids=["csv", "markdown table", "items", "page", "records"],
+)
+def test_a_cancelled_talk_is_off_in_a_list_of_any_form(text: str) -> None:
+    for said in ("CANCELLED: Engines", "Engines (cancelled)"):
+        found = read(text.format(said))
+        assert told(found) == ["2026-03-12 09:30-11:30: Ada Byron: Engines [cancelled]"]
+        assert found.seminar.sessions[0].notice.lower() == "cancelled"
+
+
+def test_a_list_of_any_form_that_names_no_zone_says_which_was_taken_unless_a_person_named_it() -> None:
+    lists = (
+        "Date,Time,Speaker,Title\n2026-03-12,9:30-11:30,Ada Byron,Engines\n",
+        "- 2026-03-12 9:30-11:30 Ada Byron: Engines\n",
+        "A Seminar\n\nTime: 2026-03-12 9:30-11:30\nTitle: Engines\nSpeaker: Ada Byron\n",
+        '[{"time": "2026-03-12 9:30-11:30", "speaker": "Ada Byron", "title": "Engines"}]',
+        "<ul><li>2026-03-12 9:30-11:30, Ada Byron: Engines</li><li>2026-03-19 9:30-11:30, Ada Byron: Wheels</li></ul>",
+    )
+    doubt = "the list names no time zone; its times were read as Europe/Rome"
+    for text in lists:
+        for is_said in (False, True):
+            reading = talklists.read(text.encode(), Context(timezone="Europe/Rome", is_zone_said=is_said))
+            assert [doubt in w for w in warnings(reading) if "zone" in w] == ([] if is_said else [True])
 
 
 def test_a_talk_about_delays_is_not_called_off() -> None:

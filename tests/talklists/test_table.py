@@ -432,10 +432,13 @@ def test_front_matter_names_the_seminar_and_is_no_talk(below: str) -> None:
 def test_a_post_for_a_talk_is_read_without_quotes_and_keys_of_the_site() -> None:
     when = "date: 2021-11-27\ntime: '9:30-11:30'\n"
     head = f'layout: post\ntitle: "Sums"\n{when}tags:\n  - maths\nspeaker: "Ada Lovelace"\n'
-    reading = talklists.read(f"---\n{head}---\n\nAbstract: They add up.\n".encode(), Context(name="Sums"))
+    reading = talklists.read(
+        f"---\n{head}---\n\nAbstract: They add up.\n".encode(), Context(name="Sums", is_zone_said=False)
+    )
     talk = Talk(title="Sums", speakers=(Speaker("Ada Lovelace"),), abstract="They add up.")
     assert (only(reading).start, only(reading).talks) == (samples.START, (talk,))
-    assert told(reading) == ["line 4: the page names no time zone; its times were read as Asia/Shanghai"]
+    doubt = "line 4: the list names no time zone; its times were read as Asia/Shanghai"
+    assert told(reading) == [f"{doubt}; name the seminar's own with --timezone, or in config.toml"]
 
 
 def test_the_time_of_a_post_without_an_end_is_no_session() -> None:

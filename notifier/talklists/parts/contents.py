@@ -14,11 +14,9 @@ from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.components import Component, Property
 from notifier.talklists.parts.lines import Line, is_html, lines_of_html
 from notifier.talklists.parts.people import has_name_shape, people
-from notifier.talks import Link, Livestream, Room, Speaker, Talk, clean_line, clean_text
+from notifier.talklists.parts.standings import status_in, without_notice
+from notifier.talks import Link, Livestream, Room, Speaker, Status, Talk, clean_line, clean_text
 
-_CALLED_OFF = re.compile(
-    r"\s*(?:[\[【(（]\s*(?:已?取消|cancell?ed)[^\]】)）]*[\]】)）]|(?:已取消|cancell?ed)\s*[:：])\s*", re.IGNORECASE
-)
 _MEETING_LINKS = (
     "CONFERENCE",
     "X-GOOGLE-CONFERENCE",
@@ -47,14 +45,13 @@ class Contents:
     room: Room = field(default_factory=Room)
     livestream: Livestream = field(default_factory=Livestream)
     notice: str = ""
-    is_called_off: bool = False
+    status: Status | None = None
     doubts: tuple[str, ...] = ()
 
 
 def contents_of(event: Component) -> Contents:
     """The contents of anybody's event: people and titles are parted only where it is certain which is which."""
-    off = _CALLED_OFF.match(event.text("SUMMARY"))
-    summary = clean_line(event.text("SUMMARY")[off.end() if off else 0 :])
+    summary, notice = without_notice(clean_line(event.text("SUMMARY")))
     description, location = plain_text(event.text("DESCRIPTION")), clean_text(event.text("LOCATION"))
     conferences = [clean_line(prop.value) for prop in event.all(*_MEETING_LINKS)]
     told = cells.joining_in("\n".join([*conferences, location, event.text("URL"), description]))
@@ -65,7 +62,7 @@ def contents_of(event: Component) -> Contents:
         talks = (replace(talks[0], replay=told.replay),)
     talks, unplaced = _with_attachments(talks, event)
     doubts += [*unplaced, *_unplaced(event, told, location, description)]
-    return Contents(talks, room, livestream, "", off is not None, tuple(doubts))
+    return Contents(talks, room, livestream, notice if " " in notice else "", status_in(notice), tuple(doubts))
 
 
 def plain_text(text: str) -> str:
@@ -159,8 +156,9 @@ def _unplaced(event: Component, told: cells.Joining, location: str, description:
 
 def own_contents_of(event: Component, start: datetime) -> Contents:
     """The contents of an event that this program wrote: its description says everything line by line."""
-    off = _CALLED_OFF.match(event.text("SUMMARY"))
-    summary = event.text("SUMMARY")[off.end() if off else 0 :]
+    summary, said = event.text("SUMMARY"), ""
+    if event.text("STATUS").strip().upper() == "CANCELLED":
+        summary, said = without_notice(summary)
     lines = clean_text(event.text("DESCRIPTION")).split("\n")
     head, body = _parted(lines, event.text("URL").strip())
     values, notice = _joining_lines(head)
@@ -168,7 +166,7 @@ def own_contents_of(event: Component, start: datetime) -> Contents:
     livestream = replace(livestream, label=livestream.label or _feed_label(event))
     talks = tuple(_own_talks(body, summary, start))
     doubts = ("the text was cut short when the feed was written",) if any(line.endswith("…") for line in body) else ()
-    return Contents(talks, _ungrouped(room), livestream, notice, off is not None, doubts)
+    return Contents(talks, _ungrouped(room), livestream, notice, status_in(said), doubts)
 
 
 def _feed_label(event: Component) -> str:

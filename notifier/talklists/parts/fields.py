@@ -14,6 +14,7 @@ from notifier.talklists.parts.dates import When, plain, read_when
 from notifier.talklists.parts.labels import LINKS, PROSE, Kind, Label, find_label, kind_of
 from notifier.talklists.parts.lines import Line, without_emphasis
 from notifier.talklists.parts.people import has_cjk, is_institution, is_nobody
+from notifier.talklists.parts.standings import is_notice
 from notifier.talklists.parts.terms import usual_in
 
 RULE_GAP = 9  # a line drawn across the page parts as nine blank lines do
@@ -62,18 +63,6 @@ _MIGHT_BE_TIME = re.compile(
 )
 _RECURRING = re.compile(r"\b(?:every|each|(?:bi-?)?weekly|biweekly)\b|每|隔周|双周", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’)）\]]*$")
-
-_NONE = r"no (?:seminar|meeting|talk|session|class|lecture)s?"
-CANCELLED = re.compile(rf"\bcancel(?:l?ed|lation)\b|\b{_NONE}\b|取消|停办|停讲|停一次|休会|暂停", re.IGNORECASE)
-POSTPONED = re.compile(r"\b(?:postponed|rescheduled|delayed|moved to)\b|延期|推迟|改期|顺延|延后", re.IGNORECASE)
-_NOTICE = re.compile(
-    r"[\W_]{0,6}(?:(?:this|the|today['’]s|important|notice|attention)[\s:]+){0,2}"
-    r"(?:(?:session|seminar|talk|lecture|meeting|event|report)\s+)?(?:(?:is|has been|was|will be)\s+)?"
-    r"(?:cancel(?:l?ed|lation)|postponed|rescheduled|delayed)\b.{0,100}"
-    rf"|{_NONE}\b.{{0,100}}"
-    r"|.{0,16}(?:取消|延期|推迟|改期|顺延|延后|停办|停一次|休会).{0,40}",
-    re.IGNORECASE,
-)
 _COLOPHON = re.compile(
     r"\W{0,3}(?:copyright\b|©|\(c\)\s|all rights reserved|版权所有|powered by|技术支持|.{0,3}ICP[备证]|.{0,3}公网安备"
     r"|last (?:updated|modified)|发布(?:时间|日期|人)|(?:浏览|点击|阅读)(?:次数|量)"
@@ -330,7 +319,7 @@ class _Reader:
             return None
         if len(text) < _SHORT and _MIGHT_BE_TIME.search(text) and (when := self._bare_time(text)):
             return Field(Kind.TIME, "", line.number, lines=[line], when=when)
-        if len(text) < (40 if self._in_prose() else _SHORT) and _NOTICE.fullmatch(text):
+        if len(text) < (40 if self._in_prose() else _SHORT) and is_notice(text):
             return Field(Kind.NOTICE, "", line.number, lines=[line])
         if URL.fullmatch(text) and not (
             self._open is not None and self._takes(self._open, line) and not self._in_prose()
@@ -343,7 +332,7 @@ class _Reader:
         if self._open is not None and self._open.kind is Kind.TIME and self._open.is_empty:
             return None
         when = When() if usual_in(text) else read_when(text.strip("*_#>•- \t"))
-        if when.is_empty or (when.rest and not _NOTICE.fullmatch(when.rest)):
+        if when.is_empty or (when.rest and not is_notice(when.rest)):
             return None
         is_whole = when.day is not None and when.start is not None
         if self._in_prose():

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from notifier.talklists.parts import cells as cells
-from notifier.talklists.parts.fields import CANCELLED, POSTPONED
 from notifier.talklists.parts.labels import find_label
 from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.rows import Row
+from notifier.talklists.parts.standings import status_in, without_notice
 from notifier.talklists.parts.terms import is_term, term_in
+from notifier.talks import Status
 
 Warn = Callable[[str, str, int], None]  # what is doubtful, what to do, and the line
 
@@ -95,30 +96,31 @@ def _opened(item: Item, warn: Warn) -> _Day:
     day = _Day(item.line, item.level or 7, {"time": when})
     if remark := _REMARK.match(rest):
         day.values["notice"], rest = remark[1], rest[remark.end() :]
-    rest, mark = _marked(rest)
-    if mark:
-        day.values |= {"notice": mark, "status": "cancelled" if CANCELLED.search(mark) else "tentative"}
-        if POSTPONED.search(mark):
-            warn(f"{mark!r}: a new time, if any, is not read; the session is kept as tentative", "", item.line)
+    rest, said = without_notice(rest) if len(rest) < _LONGEST else (rest, "")
+    if said:
+        _note(day, said, warn)
     joining = cells.joining_in(rest)
     if joining != cells.Joining() and not cells.without_links(_LINK.sub("", rest)):
         day.values["room"] = " ".join(link.url for link in cells.links_in(rest))
         rest = ""
     if rest:
         talk = _who_and_what(rest)
+        title, said = without_notice(talk.get("title", ""))
+        if said:
+            _note(day, said, warn)
+            talk = {name: text for name, text in (talk | {"title": title}).items() if text}
         day.talks.append((item.line, talk))
         if "speakers" not in talk and (len(rest) > _LONGEST or _PARTING.search(cells.without_links(rest))):
             warn("no speaker was told apart here: all of it is the title", "write it as Name: Title", item.line)
     return day
 
 
-def _marked(rest: str) -> tuple[str, str]:
-    """What stands behind a day without the mark at its end that calls it off or moves it, and that mark."""
-    found = _MARK.search(rest) if len(rest) < _LONGEST else None
-    if not found:
-        return rest, ""
-    mark = found["mark"].rstrip(" *!")
-    return rest[: found.start()], mark[:-1] if mark[-1:] in ")）]】" and not re.search(r"[(（\[【]", mark) else mark
+def _note(day: _Day, notice: str, warn: Warn) -> None:
+    day.values["notice"] = "\n".join(filter(None, (day.values.get("notice"), notice)))
+    if status := status_in(notice):
+        day.values["status"] = status
+        if status is Status.TENTATIVE:
+            warn(f"{notice!r}: a new time, if any, is not read; the session is kept as tentative", "", day.line)
 
 
 def _parted(words: str) -> tuple[str, str]:
@@ -186,11 +188,6 @@ def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
 
 
 _REMARK = re.compile(r"[(（]([^()（）]{1,60})[)）]\W*(?=\w)")  # right behind a day
-_MARK = re.compile(
-    r"(?:^|[\s:：,，;；|([（【—–-])[\s([（【*—–-]*(?P<mark>(?:no (?:seminar|meeting|talk|session|class|lecture)"
-    r"|cancel(?:l?ed)|postponed|rescheduled|moved to|已?取消|停一次|停办|停讲|休会|暂停|延期|推迟|改期).{0,60})$",
-    re.IGNORECASE,
-)
 _QUOTES = '"“”«»„「」『』《》'
 _PARTING = re.compile(r"[\w)）]\s*(?:[:：,，;；|]|\s[-–—])\s*\w")  # what could stand between a speaker and a title
 _TARGET = re.compile(r"(?<=\])\([^()\s]*\)")  # of a link, in which signs part nothing

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem
 from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts.standings import is_notice, status_in, without_notice
 from notifier.talklists.parts.terms import Usual
 from notifier.talks import Link, Livestream, Room, Session, Status, Talk, clean_line
 
@@ -64,6 +65,7 @@ class Sessions:
     joining: cells.Joining = field(default_factory=cells.Joining)
     problems: list[Problem] = field(default_factory=list)
     lost: int = 0
+    unzoned: int | None = None  # the line of the first time of which nothing in the list says the zone
     _groups: dict[str, list[_Slot]] = field(default_factory=dict)
     _rooms: dict[str, set[tuple[date, Room]]] = field(default_factory=dict)  # of each group, each once
     _last: str = ""
@@ -103,6 +105,8 @@ class Sessions:
 
     def _span(self, row: Row, when: cells.When) -> tuple[datetime, datetime]:
         start, end = cells.span(when, self.written or self.zone, self.zone)
+        if not (when.zone or self.written) and self.unzoned is None:
+            self.unzoned = row.line
         if end is None:
             end = start + cells.ASSUMED_LENGTH
             self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: read as two hours", "write when it ends")
@@ -192,6 +196,21 @@ class Sessions:
         if text and not status:
             self._warn(row, f"the status {text!r} is not known", "write confirmed, tentative or cancelled")
         return status
+
+
+def with_notice(values: Mapping[str, str]) -> dict[str, str]:
+    """The record with what its title or its speakers' cell says of the session itself as its notice, and its status."""
+    title, said = without_notice(values.get("title", ""))
+    found = dict(values) | ({"title": title} if said else {})
+    if is_notice(speakers := values.get("speakers", "")):
+        found["speakers"], said = "", "; ".join(filter(None, (said, speakers)))
+    notice = values.get("notice", "").strip()
+    told = status_in(said) or (status_in(notice) if is_notice(notice) else None)
+    if said:
+        found["notice"] = "\n".join(filter(None, (said, notice)))
+    if told and not (values.get("status") or values.get("cancelled")):
+        found["status"] = told
+    return found
 
 
 def _unread(text: str) -> str:

@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 from notifier.talklists.parts.blocks import Block
 from notifier.talklists.parts.cells import ASSUMED_LENGTH, LONGEST_OVER_MIDNIGHT
 from notifier.talklists.parts.dates import Day, When, date_of, weekday_name
-from notifier.talklists.parts.fields import CANCELLED, POSTPONED, Field
+from notifier.talklists.parts.fields import Field
 from notifier.talklists.parts.labels import ROOM, Kind
 from notifier.talklists.parts.speakers import Warn, shortened
+from notifier.talklists.parts.standings import status_in
 from notifier.talklists.parts.talks import TalkDraft, livestream_of, room_of, talk_of
 from notifier.talklists.parts.terms import Term, Usual
 from notifier.talks import Livestream, Room, Session, Status, Talk
@@ -142,11 +143,13 @@ def _status(parts: list[_Part], warn: Warn) -> tuple[Status, str]:
     for index, part in enumerate(parts):
         for text, number, is_front in _notices(part):
             notices.append(text)
-            if CANCELLED.search(text) and (len(drafts) < 2 or (is_front and not index) or _OF_SESSION.search(text)):
+            told = status_in(text)
+            is_off = told is Status.CANCELLED
+            if is_off and (len(drafts) < 2 or (is_front and not index) or _OF_SESSION.search(text)):
                 status = Status.CANCELLED
-            elif CANCELLED.search(text) or POSTPONED.search(text):
+            elif told:
                 status = Status.TENTATIVE if status is not Status.CANCELLED else status
-                what = "one talk of the session" if CANCELLED.search(text) else "a new time, if any, is not read"
+                what = "one talk of the session" if is_off else "a new time, if any, is not read"
                 warn(number, f"the page says {shortened(text)!r}: {what}; the session is kept as tentative")
     if not drafts and status is not Status.CANCELLED:
         warn(_number_of_time(parts[0].block), "the session has a time and no talk yet; it is tentative")
@@ -162,11 +165,7 @@ def _notices(part: _Part) -> Iterator[tuple[str, int, bool]]:
     for entry in part.block.fields:
         if entry.kind is Kind.NOTICE and entry.text:
             yield entry.text, entry.number, front
-        elif (
-            entry.kind is Kind.TIME
-            and entry.when
-            and (CANCELLED.search(entry.when.rest) or POSTPONED.search(entry.when.rest))
-        ):
+        elif entry.kind is Kind.TIME and entry.when and status_in(entry.when.rest):
             yield _notice_in(entry.when.rest), entry.number, True
         front = front and entry.kind in (Kind.TIME, Kind.NOTICE, Kind.TALK, Kind.UNKEPT, *ROOM)
     if part.draft is not None and part.draft.notice:
@@ -176,7 +175,7 @@ def _notices(part: _Part) -> Iterator[tuple[str, int, bool]]:
 def _notice_in(rest: str) -> str:
     """The notice in what stands beside a time: what is in brackets, if that is it, or all."""
     inside = (found[1] for found in re.finditer(r"[(\[【]([^()\[\]【】]*)", rest))
-    return next((text for text in inside if CANCELLED.search(text) or POSTPONED.search(text)), rest.strip("()[]【】 "))
+    return next(filter(status_in, inside), rest.strip("()[]【】 "))
 
 
 def _agreed_room(fields: list[Field], warn: Warn) -> Room:
@@ -392,7 +391,7 @@ def _when_of(block: Block) -> _Given:
 
 def _given(entry: Field, block: Block) -> _Given:
     when = entry.when or When()
-    rest = "" if CANCELLED.search(when.rest) or POSTPONED.search(when.rest) else when.rest
+    rest = "" if status_in(when.rest) else when.rest
     content = (Kind.TITLE, Kind.SPEAKER)
     return _Given(
         day=when.day,

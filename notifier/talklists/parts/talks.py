@@ -15,18 +15,11 @@ from notifier.talklists.parts.labels import Kind
 from notifier.talklists.parts.lines import Line, without_emphasis
 from notifier.talklists.parts.people import has_cjk, is_nobody
 from notifier.talklists.parts.speakers import Warn, shortened, speakers_of
+from notifier.talklists.parts.standings import without_notice
 from notifier.talks import Link, Livestream, Talk
 
 _COURSE = re.compile(
     r"^(?:the\s)?\d{1,3}(?:st|nd|rd|th)\s(?:course|lecture|lesson)\b|^第.{1,4}[讲课]|课程", re.IGNORECASE
-)
-_CALLED_OFF = re.compile(
-    r"^[\[【(（]?\s*(?P<notice>cancel(?:l?ed)|postponed|已?取消|延期)\s*[\]】)）:：]\s*", re.IGNORECASE
-)
-_ONLY_CALLED_OFF = re.compile(
-    r"\W*(?:cancel(?:l?ed)|postponed|已?取消|延期|停一次|no (?:seminar|meeting|talk|session|class|lecture))"
-    r"\W*(?:[(（][^()（）]*[)）])?\W*",
-    re.IGNORECASE,
 )
 _LIST_ITEM = re.compile(r"\s*(?:[-*•·]\s|[(（\[]?\d{1,2}[)）.\]、])")
 _REFERENCE = re.compile(r"\s*(?:\[\d{1,3}\]|[(（]\d{1,3}[)）]|\d{1,3}[.)、．](?=\s|\D))\s*")
@@ -94,10 +87,8 @@ def _titles(fields: list[Field]) -> tuple[str, str, str]:
     texts, notice = [], ""
     for entry in fields:
         text = without_emphasis(" ".join(entry.text.split()))
-        if _ONLY_CALLED_OFF.fullmatch(text):
-            notice, text = text, ""
-        elif found := _CALLED_OFF.match(text):
-            notice, text = found["notice"], text[found.end() :]
+        text, said = without_notice(text)
+        notice = said or notice
         if not is_nobody(text):
             texts.append(text)
     if len(texts) == 2 and has_cjk(texts[0]) != has_cjk(texts[1]):
