@@ -22,6 +22,7 @@ from notifier.notices import Kind
 from notifier.pages import Response, Snapshot, forms
 from notifier.pages.documents import spoken
 from notifier.pages.forms import Form, first
+from notifier.pages.strays import TAIL
 from notifier.subscribers import State, Subscriber, check, written
 from notifier.subscriptions import Subscriptions
 from notifier.tokens import Purpose
@@ -60,6 +61,7 @@ def _place(path: str) -> tuple[str, str] | None:
     """What is done at this address, and by which token."""
     _, path = spoken(path)
     name, slash, token = path.removeprefix("/").partition("/")
+    token = token.rstrip(TAIL)  # no token ends so; mail programs take the end of a sentence for a part of its link
     if name == _SUBSCRIBE and not slash:
         return name, ""
     return (name, token) if name in _PURPOSES and token and "/" not in token else None

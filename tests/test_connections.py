@@ -230,7 +230,7 @@ async def test_only_who_knows_of_it_is_told_to_go_on(running, version, statuses)
         (b"GET /robots.txt?%00=%ff&&& HTTP/1.1", 200),
         (b"GET /robots.txt#top HTTP/1.1", 200),
         (b"GET /%72obots.txt HTTP/1.1", 200),
-        (b"GET //robots.txt HTTP/1.1", 404),
+        (b"GET //robots.txt HTTP/1.1", 308),
         (b"GET //[ HTTP/1.1", 404),
         (b"GET /../robots.txt HTTP/1.1", 404),
         (b"GET /%2e%2e/etc/passwd HTTP/1.1", 404),

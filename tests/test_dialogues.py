@@ -297,6 +297,18 @@ async def test_a_link_that_is_forged_cut_swapped_or_old_does_nothing(house: Neig
     assert one is None or one.state is State.UNCONFIRMED
 
 
+async def test_a_link_is_good_though_the_end_of_a_sentence_was_taken_for_a_part_of_it(house: Neighbour) -> None:
+    await house.ask()
+    (mail,) = await house.arrived(1)
+    confirm = links(mail)["confirm"]
+    for tail in ("/", ".", ")。", "%E3%80%82", ">"):
+        assert (await house.client.get(confirm + tail)).status_code == 200
+    assert (await house.client.post(confirm + ").")).status_code == 200
+    one = await house.subscriber()
+    assert one is not None
+    assert one.state is State.CONFIRMED
+
+
 async def test_wishes_that_cannot_be_met_are_marked_and_change_nothing(house: Neighbour) -> None:
     own = await house.join()
     before = await house.subscriber()

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from notifier.pages import feeds
-from notifier.pages.documents import IDENTITY, SAFE, SAFE_PAGE, Document, Headers, spoken
+from notifier.pages.documents import IDENTITY, MINUTES, SAFE, SAFE_PAGE, Document, Headers, spoken
 from notifier.pages.snapshots import PROBLEMS, Snapshot
+from notifier.pages.strays import meant
 from notifier.templates import LANGUAGES
 
 # The headers that an answer depends on; no other one is even handed in.
@@ -28,6 +29,7 @@ HEARD = (
 # Thunderbird looks here for CalDAV with PROPFIND before it takes a feed, and gives up only at a plain refusal.
 _CALDAV = "/.well-known/caldav"
 _READS = "GET, HEAD, OPTIONS"
+_WRITTEN = "%!$&'()*+,;=:@/?-._~"  # what stands in a query as it is (RFC 3986 section 3.4)
 _LEAST = 0.0005  # less than any weight that can be written
 
 # RFC 9110 section 5.6.7: what is written today, and two older forms. Anything else is no condition at all.
@@ -55,18 +57,27 @@ def answer(snapshot: Snapshot, method: str, path: str, query: str, headers: Mapp
     """The answer to a request for something published; the names of `headers` are in lower case.
 
     What asks for another method than those that read gets a 405 that says so: calendar programs probe a feed with
-    PROPFIND, and take a 2xx, 401 or 500 for a server that they should talk CalDAV to.
+    PROPFIND, and take a 2xx, 401 or 500 for a server that they should talk CalDAV to. Who goes astray by a slash, by
+    letter case or by the end of a sentence is led to what they meant.
     """
     own, _ = spoken(path)
     language = _language(own or snapshot.site.language, query, {} if own else headers)
     document = snapshot.find(path, query, language)
     if document is None and (path != _CALDAV or method in ("GET", "HEAD")):
-        return _page(snapshot, "not-found", method, language)
+        place = meant(snapshot, path) if method in ("GET", "HEAD") else ""
+        return _led(snapshot, place, query) if place else _page(snapshot, "not-found", method, language)
     if method == "OPTIONS":
         return Response(204, (("Allow", _READS), *SAFE))
     if document is None or method not in ("GET", "HEAD"):
         return _page(snapshot, "not-allowed", method, language, (("Allow", _READS),))
     return _negotiate(document, method, headers)
+
+
+def _led(snapshot: Snapshot, place: str, query: str) -> Response:
+    """The way to another place on this site, with what was asked for there."""
+    asked = f"?{quote(query, safe=_WRITTEN, encoding='latin-1')}" if query else ""
+    way = f"{snapshot.site.root}{quote(place)}{asked}"
+    return Response(308, (("Location", way), ("Cache-Control", MINUTES), ("Content-Length", "0"), *SAFE))
 
 
 def private(snapshot: Snapshot, method: str, query: str, headers: Mapping[str, str], language: str) -> Response:

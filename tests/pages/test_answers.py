@@ -96,6 +96,9 @@ def test_every_answer_keeps_to_http(method, path, query, headers):
             assert (method, answered.body, told["Allow"]) == ("OPTIONS", b"", "GET, HEAD, OPTIONS")
         case 405:
             assert told["Allow"] == "GET, HEAD, OPTIONS"
+        case 308:
+            assert (method in ("GET", "HEAD"), answered.body) == (True, b"")
+            assert told["Location"].startswith("/")
         case status:
             assert status == 404
     if method == "GET" and answered.status != 304:

@@ -72,7 +72,7 @@ def test_a_year_has_a_page_of_its_own_with_its_strip():
     assert [h.get_text() for h in page.select("h2")] == ["2020"]
     assert page.svg["aria-label"] == "2020 年：共 2 场，已举行 2 场"
     assert page.select_one("link[rel=canonical]")["href"] == "https://seminar.example.org/zh/history/2020"
-    assert answer(FEW, "/history/1999").status == answer(FEW, "/history/").status == 404
+    assert answer(FEW, "/history/1999").status == 404
 
 
 @pytest.mark.parametrize(
