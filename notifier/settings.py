@@ -13,7 +13,7 @@ from typing import Any, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from notifier.config import LOOPBACK, Config, RateTable, RelaySection, Table, scheme_and_host
+from notifier.config import LOOPBACK, Config, FallbackSection, RateTable, RelaySection, Table, scheme_and_host
 from notifier.errors import ConfigError, Problem
 from notifier.locations import Fault, KeyPath, checked, did_you_mean, load, problems
 from notifier.providers import PROVIDERS
@@ -177,6 +177,8 @@ def _put_secrets(
 
 def _contradictions(config: Config) -> Iterator[Fault]:
     """Settings that are each sound and cannot be used together."""
+    if config.mail.transport == "smtp" and not config.smtp.host and not config.smtp.preset:
+        yield Fault(("smtp", "host"), 'transport is "smtp", and there is no mail server', "give [smtp] host, or preset")
     for name in _RELAYS:
         yield from _contradictions_of(config, name, getattr(config, name))
     for selector, key in (("selector", "key"), ("second_selector", "second_key")):
@@ -224,11 +226,14 @@ def _doubts(config: Config) -> Iterator[Fault]:
     if config.bounces.address and not config.bounces.is_read:
         told = f"mail comes back to {config.bounces.address}, and nothing reads it"
         yield Fault(("bounces", "address"), told, "give [bounces] host or maildir")
+    if config.fallback != FallbackSection() and not config.fallback.host:
+        told = "no mail server helps out, for [fallback] has no host"
+        yield Fault(("fallback",), told, "give its host, or leave out the section")
     if config.mail.transport != "smtp":
         return
     host = (scheme_and_host(config.server.base_url) or ("", ""))[1]
     if host in LOOPBACK:
-        advice = 'set it to the address that people reach, like "https://seminar.example.org"'
+        advice = 'set [server] base_url to the address that people reach, like "https://seminar.example.org"'
         yield Fault(
             ("server", "base_url"), f"links in mail lead to {config.server.base_url}, this very machine", advice
         )
@@ -240,7 +245,7 @@ def _doubts(config: Config) -> Iterator[Fault]:
     is_fronted = host not in LOOPBACK and all(_is_local(address) for address in server.listen)
     if config.subscriptions.open and is_fronted and not server.trusted_proxies:
         told = "all who ask for a subscription look like the web server in front, and share its allowance"
-        yield Fault(("server", "trusted_proxies"), told, 'name it, like ["127.0.0.1"] or ["unix"]')
+        yield Fault(("server", "trusted_proxies"), told, 'name it in trusted_proxies, like ["127.0.0.1"] or ["unix"]')
     if not config.mail.organisers:
         yield Fault(("mail", "organisers"), "nobody is told of trouble by mail", "list addresses in [mail] organisers")
 

@@ -194,7 +194,7 @@ def normalised_address(address: str) -> str:
             test_environment=True,
         )
     except email_validator.EmailNotValidError as error:
-        told = f"'{clean_line(address)[:80]}' is no e-mail address: {error}"
+        told = f"'{clean_line(address)[:80]}' is no e-mail address: {str(error).rstrip('.')}"
         raise AddressError(Problem(told, "mend or drop it")) from error
     return f"{found.local_part}@{host.lower() if is_here else found.ascii_domain or found.domain}"
 

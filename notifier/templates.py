@@ -25,10 +25,25 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier import moments
 from notifier.errors import Problem, TemplateError
+from notifier.locations import did_you_mean
 from notifier.talks import grouped
 
 LANGUAGES = MappingProxyType({"zh": "zh-CN", "en": "en"})  # what we write in → its tag in BCP 47
 SHIPPED = "shipped/"  # before a template's name: the shipped one, even where an operator has another
+
+
+def idle(shipped: Mapping[str, str], overrides: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Which files of an operator change nothing: they replace no shipped one, and no other one of theirs names them."""
+    return tuple(
+        Problem(
+            "it replaces no shipped template, and none of yours names it",
+            did_you_mean(name, shipped, nearness=0.8) or "call it like the one that it is to replace",
+            name,
+        )
+        for name in sorted(overrides.keys() - shipped.keys())
+        if not any(name in text for other, text in overrides.items() if other != name)
+    )
+
 
 Filters = Mapping[str, Callable[..., Any]]
 

@@ -94,6 +94,13 @@ def page_templates(config: Config) -> pages.Templates:
     return pages.Templates(files.shipped(), _overrides(config))
 
 
+def idle_templates(config: Config) -> tuple[Problem, ...]:
+    """Which of the operator's own templates change nothing."""
+    from notifier import templates
+
+    return templates.idle(files.shipped(), _overrides(config))
+
+
 def _overrides(config: Config) -> dict[str, str]:
     return files.overrides(config.templates.path) if config.templates.path else {}
 

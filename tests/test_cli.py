@@ -150,7 +150,9 @@ def test_check_doubts_a_secret_that_others_can_read_and_refuses_a_key_that_canno
 def test_check_tells_every_problem_of_list_and_templates_at_once(run: Run) -> None:
     run("init")
     Path("own/mail").mkdir(parents=True)
+    Path("own/pages").mkdir()
     Path("own/mail/reminder.txt").write_text("line\n{{ nobody.knows }}\n", encoding="utf-8")
+    Path("own/pages/index.html").write_text("{% endblock %}", encoding="utf-8")
     with Path("config.toml").open("a", encoding="utf-8") as config:
         config.write('\n[templates]\npath = "own"\n')
     Path("talks.toml").write_text(
@@ -161,8 +163,24 @@ def test_check_tells_every_problem_of_list_and_templates_at_once(run: Run) -> No
     assert "talks.toml:2:" in result.stdout
     assert "talks.toml:4:" in result.stdout
     assert "mail/reminder.txt:2" in result.stdout
+    assert "pages/index.html:1" in result.stdout
+    assert result.stderr == "5 errors, 0 warnings\n"
     told = json.loads(run("check", "--json").stdout)
     assert {"source", "line", "message"} <= told["errors"][0].keys()
+
+
+def test_check_tells_of_a_template_that_changes_nothing(run: Run) -> None:
+    run("init")
+    Path("own/mail").mkdir(parents=True)
+    Path("own/mail/remindre.txt").write_text("{{ reader.unsubscribe_url }}", encoding="utf-8")
+    with Path("config.toml").open("a", encoding="utf-8") as config:
+        config.write('\n[templates]\npath = "own"\n')
+    result = run("check")
+    assert (result.exit_code, result.stderr) == (0, "0 errors, 1 warning\n")
+    assert result.stdout == (
+        "warning: mail/remindre.txt: it replaces no shipped template, and none of yours names it; "
+        'did you mean "mail/reminder.txt"?\n'
+    )
 
 
 @pytest.mark.parametrize("page", ["index", "preferences", "confirmed", "subscribe"])
@@ -442,9 +460,9 @@ def test_a_subscriber_s_record_links_and_end_are_in_the_operator_s_hands(house: 
     }  # fmt: skip
     assert [consent["how"] for consent in known["consents"]] == ["command line"]
     assert house("subscribers", "revoke", "ada@example.org").stdout == "revoked the links of ada@example.org\n"
-    assert house("subscribers", "rotate-key").stdout == "a new key signs; links of 1 keys are valid\n"
-    assert house("subscribers", "rotate-key").stdout == "a new key signs; links of 2 keys are valid\n"
-    assert house("subscribers", "rotate-key", "--retire").stdout == "a new key signs; links of 1 keys are valid\n"
+    assert house("subscribers", "rotate-key").stdout == "a new key signs; links are valid of 1 key\n"
+    assert house("subscribers", "rotate-key").stdout == "a new key signs; links are valid of 2 keys\n"
+    assert house("subscribers", "rotate-key", "--retire").stdout == "a new key signs; links are valid of 1 key\n"
     assert house("subscribers", "erase", "ada@example.org", "--yes").stdout == "erased ada@example.org\n"
     assert house("subscribers", "record", "ada@example.org").exit_code == 1
 

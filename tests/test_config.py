@@ -158,7 +158,7 @@ passcode = ["friends"]
             'config.toml:19:1: "A, B <ada@example.org>" is no sender; write "Name <name@domain>"; a name with commas '
             "stands in quotes"
         ),
-        "config.toml:20:34: 'bob' is no e-mail address: An email address must have an @-sign.; write name@domain",
+        "config.toml:20:34: 'bob' is no e-mail address: An email address must have an @-sign; write name@domain",
         "config.toml:22:1: ['friends'] is no audience; write one of public, subscribers, reminder",
         'config.toml:23:1: unknown key "lgo" at the top of the file; did you mean "log"?',
     ]

@@ -75,6 +75,18 @@ def test_sending_from_this_machine_in_earnest_is_doubted() -> None:
     ]
 
 
+def test_sending_in_earnest_needs_a_mail_server() -> None:
+    assert problems('[mail]\ntransport = "smtp"\n[smtp]\nhost = ""') == [
+        'config.toml:4:1: transport is "smtp", and there is no mail server; give [smtp] host, or preset'
+    ]
+
+
+def test_settings_of_a_second_mail_server_that_is_not_named_are_doubted() -> None:
+    (doubt,) = load('[fallback]\nusername = "ada"').warnings
+    assert str(doubt).startswith("config.toml:1:1: no mail server helps out, for [fallback] has no host")
+    assert load("[fallback]").warnings == ()
+
+
 def test_the_environment_goes_before_the_file() -> None:
     config = load(
         '[smtp]\nlinks = 1\nhost = "a.example.org"\n',

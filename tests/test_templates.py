@@ -8,7 +8,7 @@ import pytest
 
 from notifier import files, letters, pages, subscribers
 from notifier.errors import Problem, TemplateError
-from notifier.templates import LANGUAGES, TemplateFolder, common_filters
+from notifier.templates import LANGUAGES, TemplateFolder, common_filters, idle
 
 CATALOGUE = "locale/zh/LC_MESSAGES/notes.po"
 HEADER = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
@@ -43,6 +43,15 @@ def test_words_and_tag_are_those_of_the_language() -> None:
         '<p lang="zh-CN">Ada</p>',
         '<p lang="en">Ada</p>',
     ]
+
+
+def test_an_operator_s_file_that_nobody_reads_is_told_of() -> None:
+    overrides = {"notes/a.txt": "{% include 'notes/mine.txt' %}", "notes/mine.txt": "", "notes/a.htm": "", "x.md": ""}
+    told = "it replaces no shipped template, and none of yours names it"
+    assert idle(SHIPPED, overrides) == (
+        Problem(told, 'did you mean "notes/a.html"?', "notes/a.htm"),
+        Problem(told, "call it like the one that it is to replace", "x.md"),
+    )
 
 
 def test_what_is_compiled_once_says_a_constant_in_each_language() -> None:

@@ -30,6 +30,12 @@ _DEFAULT_CONFIGS = (Path("config.toml"), Path("/etc/notifier/config.toml"))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
+def counted(things: Sequence[Any] | int, noun: str) -> str:
+    """How many there are, like `1 error` and `2 errors`."""
+    count = things if isinstance(things, int) else len(things)
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 class Group(click.Group):
     """Commands in the order in which they are first needed, and our errors without a traceback."""
 

@@ -15,6 +15,7 @@ from notifier.commands import (
     NOT_SO,
     ask,
     config_of,
+    counted,
     current_time,
     json_option,
     print_json,
@@ -70,14 +71,15 @@ def check(ctx: click.Context, as_json: bool) -> None:
         now = current_time()
         looks = (
             lists.list_warnings(config, now),
-            mail.template_warnings(config, now),
+            mail.template_warnings(config),
+            mail.page_warnings(config, now),
             mail.mail_warnings(config),
         )
         for look in looks:
             try:
                 warnings += asyncio.run(look)
             except NotifierError as error:
-                errors += error.problems
+                errors += (problem for problem in error.problems if problem not in errors)
         if not errors:
             warnings += asyncio.run(notices.rate_warnings(config, now))
     except ConfigError as error:
@@ -89,7 +91,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"error: {problem}")
         for problem in warnings:
             click.echo(f"warning: {problem}")
-        click.echo(f"{len(errors)} errors, {len(warnings)} warnings", err=True)
+        click.echo(f"{counted(errors, 'error')}, {counted(warnings, 'warning')}", err=True)
     sys.exit(NOT_SO if errors else DONE)
 
 
@@ -127,7 +129,8 @@ def import_(ctx: click.Context, source: str, form: str, output: Path | None, tim
     else:
         _write_list(output, text)
         talks = sum(len(session.talks) for session in seminar.sessions)
-        click.echo(f"{output}: {len(seminar.sessions)} sessions, {talks} talks, {len(warnings)} warnings", err=True)
+        counts = (counted(seminar.sessions, "session"), counted(talks, "talk"), counted(warnings, "warning"))
+        click.echo(f"{output}: {', '.join(counts)}", err=True)
 
 
 def _write_list(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from notifier.commands import DONE, NOT_SO, config_of, current_time, json_option, print_json, problem_as_json
+from notifier.commands import DONE, NOT_SO, config_of, counted, current_time, json_option, print_json, problem_as_json
 
 
 @click.command("check-smtp")
@@ -44,7 +44,7 @@ def check_smtp(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"error: {problem}")
     for doubt in found.doubts:
         click.echo(f"warning: {doubt}")
-    click.echo(f"{len(found.problems)} errors, {len(found.doubts)} warnings", err=True)
+    click.echo(f"{counted(found.problems, 'error')}, {counted(found.doubts, 'warning')}", err=True)
     sys.exit(NOT_SO if found.problems else DONE)
 
 

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from notifier.commands import DONE, NOT_SO, Group, ask, config_of, json_option, print_json, print_table, published
+from notifier.commands import (
+    DONE,
+    NOT_SO,
+    Group,
+    ask,
+    config_of,
+    counted,
+    json_option,
+    print_json,
+    print_table,
+    published,
+)
 from notifier.errors import NotifierError
 
 if TYPE_CHECKING:
@@ -128,7 +139,7 @@ def erase(ctx: click.Context, address: str) -> None:
 def rotate_key(ctx: click.Context, retire: bool) -> None:
     """Sign links with a new key from now on; those in mails already sent go on working unless --retire."""
     answer = asyncio.run(ask(config_of(ctx), {"do": "rotate", "retire": retire}))
-    click.echo(f"a new key signs; links of {answer['keys']} keys are valid")
+    click.echo(f"a new key signs; links are valid of {counted(answer['keys'], 'key')}")
 
 
 @subscribers.command("feed")

@@ -52,11 +52,16 @@ async def sent_test(config: Config, message: Message) -> Outcome:
         await transport.close()
 
 
-async def template_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
-    """Nothing, where every template can be used. Raises TemplateError with all that is wrong with them."""
+async def template_warnings(config: Config) -> tuple[Problem, ...]:
+    """Which templates change nothing. Raises TemplateError with all that is wrong with those of mails."""
+    wiring.mail_templates(config)
+    return wiring.idle_templates(config)
+
+
+async def page_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
+    """Nothing, where every page can be rendered. Raises TemplateError with all that is wrong with their templates."""
     from notifier import pages
 
-    wiring.mail_templates(config)
     templates, site = wiring.page_templates(config), wiring.page_site(config)
     try:
         seminar = (await taken(config))[0].accepted.seminar

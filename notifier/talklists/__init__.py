@@ -91,6 +91,8 @@ def read(data: bytes, context: Context, form: str = "") -> Reading:
         TalkListError: they cannot be used; every problem at once, with its line.
     """
     text = decode(data, context.source)
+    if not text.strip():
+        raise TalkListError(Problem("there is nothing in it", "put the talk list back", context.source))
     name = form or next((name for name in FORMS if _form(name).fits(text)), "")
     if not name:
         raise TalkListError(

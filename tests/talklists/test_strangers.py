@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from notifier import talklists
+from notifier.errors import TalkListError
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts.dates import read_when
 from notifier.talklists.parts.standings import status_in, without_notice
@@ -660,3 +661,14 @@ def test_the_head_of_a_column_names_the_zone_of_its_times() -> None:
         """)
     assert told(found) == ["2026-03-12 23:00-00:00: Ada Byron: Engines", "2026-07-12 22:00-23:00: Bob Stone: Wheels"]
     assert warnings(found) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("\ufeff \n", "there is nothing in it; put the talk list back"), ("hello\n", "no talk list in a known form")],
+)
+def test_what_is_no_list_at_all_is_refused_in_words_that_fit(text: str, told: str) -> None:
+    with pytest.raises(TalkListError) as caught:
+        talklists.read(text.encode(), Context(source="talks.toml"))
+    assert str(caught.value).startswith("talks.toml: ")
+    assert told in str(caught.value)
