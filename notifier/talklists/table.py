@@ -28,7 +28,7 @@ from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.dates import Order, zone_in
 from notifier.talklists.parts.items import DAY, Item, are_listed, rows_of, with_years
 from notifier.talklists.parts.lines import without_emphasis
-from notifier.talklists.parts.terms import Usual, usual_among, usual_in
+from notifier.talklists.parts.terms import Term, Usual, is_term, term_in, usual_among, usual_in
 from notifier.talks import Seminar, clean_line, clean_text
 
 _DELIMITERS = ",;\t，；"
@@ -89,14 +89,20 @@ class _Table:
     zone: str = ""  # of all times, where a head or a line above them names one
     usual: Usual | None = None
     joining: cells.Joining = field(default_factory=cells.Joining)
+    terms: list[tuple[int, Term]] = field(default_factory=list)  # that the lines around the rows name
+
+    def term_at(self, line: int | None) -> Term | None:
+        """The term that was named last above this line, or else the first that is named at all."""
+        above = [term for number, term in self.terms if line is not None and number < line]
+        return next(iter([*above[::-1], *(term for _, term in self.terms)]), None)
 
     def take_preface(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-        """Takes what the lines above all rows say of every session, and gives back those that say nothing of it."""
+        """Takes what the lines around the rows say of every session, and gives back those that say nothing of it."""
         self.usual = usual_among(lines)
         self.zone = next(filter(None, (zone_in(words) for _, words in lines)), "")
         self.joining = cells.joining_in("\n".join(words for _, words in lines))
         return [(number, words) for number, words in lines
-                if not usual_in(words) and cells.joining_in(words) == cells.Joining()]  # fmt: skip
+                if not (usual_in(words) or is_term(words)) and cells.joining_in(words) == cells.Joining()]  # fmt: skip
 
     def warn(self, message: str, advice: str, line: int | None) -> None:
         self.problems.append(Problem(message, advice, line=line))
@@ -104,8 +110,10 @@ class _Table:
 
 def _reading(table: _Table, context: Context) -> Reading:
     zone = cells.zone_of(table.zone)
-    sessions = rows.Sessions(ZoneInfo(context.timezone), zone, usual=table.usual, joining=table.joining)
-    for row in _with_plain_dates(table):
+    plain = _with_plain_dates(table)
+    common = rows.common_hours(plain)
+    sessions = rows.Sessions(ZoneInfo(context.timezone), zone, table.usual, table.joining, common)
+    for row in plain:
         sessions.add(row)
     found = rows.unique(sessions.sessions())
     told = (*table.problems, *sessions.problems, *context.doubts_of_zone(sessions.unzoned))
@@ -119,15 +127,27 @@ def _reading(table: _Table, context: Context) -> Reading:
 
 def _with_plain_dates(table: _Table) -> list[rows.Row]:
     """The rows with dates such as 3/12/2026 made plain, where the others show which figure is the month."""
-    order = Order.of(text for row in table.rows for name in _DATED if (text := row.get(name)))
+    dated = [_with_year(row, table.term_at(row.line)) for row in table.rows]
+    order = Order.of(text for row in dated for name in _DATED if (text := row.get(name)))
     if order is None:
-        return table.rows
-    plain = [replace(row, values=dict(row.values) | {n: order.made_plain(row.get(n)) for n in _DATED if row.get(n)})
-             for row in table.rows]  # fmt: skip
-    changed = next((row for row, other in zip(table.rows, plain, strict=True) if row.values != other.values), None)
+        return dated
+    plain = [_plain_dated(row, order, table.term_at(row.line)) for row in dated]
+    changed = next((row for row, other in zip(dated, plain, strict=True) if row.values != other.values), None)
     if changed:
         table.warn(f"{order}", "write dates as 2021-11-27", changed.line)
     return plain
+
+
+def _plain_dated(row: rows.Row, order: Order, term: Term | None) -> rows.Row:
+    dates = {n: order.made_plain(row.get(n), term.year_of if term else None) for n in _DATED if row.get(n)}
+    return replace(row, values=dict(row.values) | dates)
+
+
+def _with_year(row: rows.Row, term: Term | None) -> rows.Row:
+    """The row with the year of its term in a day such as `Jan 10` or 9月12日."""
+    if term is None:
+        return row
+    return replace(row, values=dict(row.values) | {n: term.dated(row.get(n)) for n in _DATED if row.get(n)})
 
 
 # Columns --------------------------------------------------------------------------------------------------------
@@ -160,6 +180,10 @@ def _names(heads: Sequence[str], line: int, table: _Table) -> list[str]:
             hint = did_you_mean(head.strip(), cells.FIELDS) or f"known are {_HEADS}"
             table.warn(f'the column "{clean_line(head)}" is not known: not read', hint, line)
     for place, (head, name) in enumerate(zip(heads, names, strict=True)):
+        if name == "speakers" and cells.is_called(head, "name") and names.count(name) > 1 and "title" not in names:
+            names[place] = "title"  # as in an export of Notion
+        if cells.is_called(head, "paper") and "title" not in names:
+            names[place] = "title"  # of a reading group
         if name in cells.CALLED and not cells.is_called(head, name) and any(cells.is_called(h, name) for h in heads):
             told = f'the column "{clean_line(head)}" stands beside one that is called {name}: not read'
             table.warn(told, "", line)
@@ -255,18 +279,28 @@ def _read_markdown_table(text: str, table: _Table) -> None:
     tokens, source = _tokens(text), text.split("\n")
     table.name = _title(tokens)
     grid: list[tuple[int, list[str]]] = []
+    around: list[tuple[int, str]] = []
     for before, token in itertools.pairwise(tokens):
         if token.type == "table_close":
             (line, heads), *below = grid
-            _add_rows(heads, [(n, _ragged(texts, source[n - 1])) for n, texts in below], line, table)
+            if _is_head(heads):
+                _add_rows(heads, [(n, _ragged(texts, source[n - 1])) for n, texts in below], line, table)
+            else:
+                table.warn(f'the table that begins with "{clean_line(heads[0])}" tells of no talks: not read', "", line)
             grid = []
         elif token.type == "tr_open":
             grid.append((_line(token), []))
         elif token.type == "inline" and before.type in ("th_open", "td_open"):
             grid[-1][1].append(_plain(token))
             _tell_of_struck(token, table, grid[-1][0])
-        elif token.type == "inline" and before.type == "paragraph_open":
-            table.warn("this text beside the table is not read", "", _line(token))
+        elif token.type == "inline":
+            around += [(_line(token) + n, words) for n, words in enumerate(_plain(token).split("\n")) if words.strip()]
+    if not table.rows:
+        _add_rows(heads, [], line, table)  # which says what is missing
+    table.terms = [(number, term) for number, words in around if (term := term_in(words))]
+    for number, words in table.take_preface(around):
+        if words != table.name:
+            table.warn("this text beside the table is not read", "", number)
 
 
 def _tell_of_struck(token: Token, table: _Table, line: int) -> None:
@@ -298,7 +332,7 @@ def _plain(token: Token) -> str:
             targets.append((len(pieces), str(part.attrs.get("href", ""))))
         elif part.type == "link_close":
             start, target = targets.pop()
-            words = "".join(pieces[start:])
+            words = "".join(pieces[start:]).strip("[]")
             pieces[start:] = [target if words == target else f"[{words}]({target})"]
         elif part.type == "s_open":
             targets.append((len(pieces), ""))

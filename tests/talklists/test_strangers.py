@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import time
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -672,3 +673,22 @@ def test_what_is_no_list_at_all_is_refused_in_words_that_fit(text: str, told: st
         talklists.read(text.encode(), Context(source="talks.toml"))
     assert str(caught.value).startswith("talks.toml: ")
     assert told in str(caught.value)
+
+
+# Whole lists, each beside what a person reads in it ----------------------------------------------------------------
+
+LISTS = sorted(path for path in (Path(__file__).parent / "strangers").iterdir() if path.suffix != ".told")
+
+
+def told_with_rooms(reading: Reading) -> list[str]:
+    lines = []
+    for session in reading.seminar.sessions:
+        room = f"{session.room.url}|{session.room.meeting_id}|{session.room.passcode}"
+        lines += [_told(session), *([f"    {room}"] if room != "||" else [])]
+    return lines
+
+
+@pytest.mark.parametrize("path", LISTS, ids=[path.name for path in LISTS])
+def test_a_list_is_read_as_a_person_reads_it(path: Path) -> None:
+    timezone, *lines = path.with_name(f"{path.name}.told").read_text(encoding="utf-8").splitlines()
+    assert told_with_rooms(talklists.read(path.read_bytes(), Context(timezone=timezone))) == lines

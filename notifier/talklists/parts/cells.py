@@ -28,7 +28,7 @@ _WORDS = {
     "timezone": "timezone, time zone, tz, zone, 时区",
     "status": "status, 状态",
     "cancelled": "cancelled, canceled, is cancelled, 取消, 是否取消",
-    "notice": "note, notes, remark, remarks, comment, comments",
+    "notice": "note, notes, remark, remarks, comment, comments, other, others, remarque, remarques, bemerkung",
     "speakers": "name, who, presenters, speaker names, 姓名",
     "affiliations": "speaker institution",
     "title": "talk, name of talk",
@@ -39,7 +39,10 @@ _WORDS = {
     "slides": "slides link, slides url",
     "replay": "video url, youtube",
     "kind": "kind, type, talk type, 类型, 类别",
-    "room": "room, location, place, venue, where, online, 地点, 会议室, 报告地点",
+    "room": (
+        "room, location, place, venue, where, online, 地点, 会议室, 报告地点, 讲座地点, 活动地点, 举办地点"
+        ", salle, lieu, raum, ort"
+    ),
     "url": "live link, room link, zoom link, 腾讯会议链接",
     "meeting_id": "zoom id",
     "livestream": "stream link",

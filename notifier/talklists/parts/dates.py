@@ -11,10 +11,26 @@ from datetime import date, time, timedelta
 from typing import TypeVar
 from zoneinfo import available_timezones
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# In English, German and French, by the first letters that tell them apart; longer ones first.
+_MONTHS = {
+    "juin": 6,
+    "juil": 7,
+    "jan": 1,
+    "feb": 2,
+    "fév": 2,
+    "fev": 2,
+    "mar": 3,
+    "mär": 3,
+    "apr": 4,
+    "avr": 4,
+    "may": 5,
+}
+_MONTHS |= {"mai": 5, "jun": 6, "jul": 7, "aug": 8, "aoû": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12}
+_MONTHS |= {"dez": 12, "déc": 12}
 _MONTH = (
-    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+    r"(?P<name>jan(?:uary|uar|v(?:ier)?)?|feb(?:ruary|ruar)?|f[ée]vr(?:ier)?|mar(?:ch|s)?|märz|apr(?:il)?|avr(?:il)?|may|mai"
+    r"|june?|juni|juin|july?|juli|juil(?:let)?|aug(?:ust)?|août|sept?(?:ember|embre)?|oct(?:ober|obre)?|okt(?:ober)?"
+    r"|nov(?:ember|embre)?|dec(?:ember)?|dez(?:ember)?|déc(?:embre)?)\b\.?"
 )
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _DAY = r"(?P<day>\d{1,2})(?!\d|:\d)"
@@ -26,25 +42,44 @@ _DAYS = tuple(
     for pattern in (
         rf"(?<!\d){_YEAR}\s?(?:[-/.]|年)\s?(?P<month>\d{{1,2}})\s?(?:[-/.]|月)\s?{_DAY}\s?[日号]?",
         rf"\b{_MONTH}\s?{_DAY}{_TH}(?:\s?,?\s?{_YEAR}(?!\d))?",
-        rf"(?<!\d){_DAY}{_TH}(?:\s?of\b)?[-\s]?{_MONTH}(?:[-,\s]{{0,2}}{_YEAR}(?!\d))?",
+        rf"(?<!\d){_DAY}(?:{_TH}|er\b|\.)(?:\s?of\b)?[-\s]?{_MONTH}(?:[-,\s]{{0,2}}{_YEAR}(?!\d))?",
         rf"(?<![\d.])(?P<first>\d{{1,2}})(?P<mark>[-/.])(?P<second>\d{{1,2}})(?P=mark){_YEAR}(?!\d)",
+        r"(?<![\d.])(?P<day>\d{1,2})\.\s?(?P<month>\d{1,2})\.(?!\s?\d)",  # as only Germans write
         rf"(?<!\d)(?P<month>\d{{1,2}})\s?月\s?{_DAY}\s?[日号]?",
         r"(?<!\d)(?P<year>20\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)",
         r"^(?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?=[\s,(]+[^\d\s]{0,12}\s?\d)",
     )
 )
 
-_WORDED_DAYS = tuple(_DAYS[place] for place in (1, 2, 4))
+_WORDED_DAYS = tuple(_DAYS[place] for place in (1, 2, 4, 5))
 _BEFORE_DAY = re.compile(
     r"[\s>#*_•·([【（-]*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+|\d{1,2}[.)]\s+)?", re.IGNORECASE
 )
-_STROKED = re.compile(r"(?<![\d.])(\d{1,2})([-/.])(\d{1,2})\2((?:19|20)\d\d)(?!\d)")
+# 27/11/2021, 11/27/21, and alone at the beginning of a text also 11/27.
+_STROKED = re.compile(
+    r"(?<![\d./-])(?P<first>\d{1,2})(?P<sign>[-/.])(?P<second>\d{1,2})(?P=sign)(?P<year>(?:19|20)\d\d)(?!\d)"
+    r"|(?<![\d./-])(?P<first2>\d{1,2})(?P<sign2>[/.])(?P<second2>\d{1,2})(?P=sign2)(?P<year2>\d\d)(?![\d/.:])"
+    r"|^(?:[A-Za-z]{2,9}\.?,?\s)?(?P<first3>\d{1,2})/(?P<second3>\d{1,2})(?=$|[\s,(])"
+)
+
+
+def _figures_of(stroked: re.Match[str]) -> tuple[int, int, str]:
+    """The first figure, the second, and the year with all its figures, "" where it is not written."""
+    first, second, year = (next((g for n in ("", "2", "3") if (g := stroked.groupdict().get(f"{name}{n}"))), "")
+                           for name in ("first", "second", "year"))  # fmt: skip
+    return int(first), int(second), f"20{year}" if len(year) == 2 else year
+
+
 _WEEKDAY = re.compile(
     r"(?:星期|礼拜|周)(?P<zh>[一二三四五六日天])(?!次)"
-    r"|\b(?P<en>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:days?)?\b\.?",
+    r"|\b(?P<en>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:days?)?\b\.?"
+    r"|\b(?P<other>montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag"
+    r"|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche)s?\b",
     re.IGNORECASE,
 )
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_OTHER_WEEKDAYS = ["montag", "dienstag", "mittwoch", "donnerstag", "freitag", "samstag", "sonntag"]
+_OTHER_WEEKDAYS += ["lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"]
 
 _ZONE = re.compile(
     r"(?:utc|gmt)\s?(?P<sign>[+-])\s?(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?(?!\d)"
@@ -80,7 +115,7 @@ def _clock(n: int) -> str:
     )
 
 
-_TO = r"\s?(?:-+|~+|至|到|\bto\b|\buntil\b|\btill\b)\s?"
+_TO = r"\s?(?:-+|~+|至|到|\bto\b|\buntil\b|\btill\b|\bà\b|\bbis\b)\s?"
 _RANGE = re.compile(rf"{_clock(1)}{_TO}{_clock(2)}", re.IGNORECASE)
 _SINGLE = re.compile(_clock(1), re.IGNORECASE)
 
@@ -88,7 +123,8 @@ _UP_TO = re.compile(rf"\W*{_clock(1)}{_TO}", re.IGNORECASE)
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−－﹣〜～∼→", "-") | {"∶": ":", "\u200b": ""})
 _FILLER = re.compile(
-    r"\b(?:at|on|from|the|t|uhr)\b|北京|[\s,;.()\[\]/|@、。·•・-]|(?<!\w)t(?=\s*$)|【|】", re.IGNORECASE
+    r"\b(?:at|on|from|the|t|uhr|um|von|den|le|de)\b|北京|[\s,;.()\[\]/|@、。·•・-]|(?<!\w)t(?=\s*$)|【|】",
+    re.IGNORECASE,
 )
 _EMPTY_BRACKETS = re.compile(r"[(\[【]\s*[)\]】]")  # what is left of `(Sat)`
 _DIGITS = re.compile(r"\d")
@@ -150,17 +186,21 @@ class Order:
     def of(cls, texts: Iterable[str]) -> Order | None:
         """The order of these dates; None where none of them shows it, or two contradict each other."""
         found = (stroked for text in texts for stroked in _STROKED.finditer(plain(text)))
-        firm = [each for each in found if (int(each[1]) > 12) != (int(each[3]) > 12)]
-        orders = {int(each[1]) > 12 for each in firm}
+        firm = [each for each in found if (_figures_of(each)[0] > 12) != (_figures_of(each)[1] > 12)]
+        orders = {_figures_of(each)[0] > 12 for each in firm}
         return cls(orders.pop(), firm[0].group()) if len(orders) == 1 else None
 
-    def made_plain(self, text: str) -> str:
-        """The text with such dates written as 2021-11-27."""
-        return _STROKED.sub(self._in_full, text)
+    def made_plain(self, text: str, year_of: Callable[[int], int] | None = None) -> str:
+        """The text with such dates written as 2021-11-27; one that names no year has the one of its month."""
 
-    def _in_full(self, found: re.Match[str]) -> str:
-        day, month = (found[1], found[3]) if self.day_leads else (found[3], found[1])
-        return f"{found[4]}-{month}-{day}"
+        def in_full(found: re.Match[str]) -> str:
+            first, second, year = _figures_of(found)
+            day, month = (first, second) if self.day_leads else (second, first)
+            if not year and not year_of:
+                return found.group()
+            return f"{year or (year_of and year_of(month))}-{month}-{day}"
+
+        return _STROKED.sub(in_full, text)
 
     def __str__(self) -> str:
         order = "the day before the month" if self.day_leads else "the month before the day"
@@ -180,6 +220,8 @@ def read_when(phrase: str) -> When:
     if not _DIGITS.search(rest):
         return When(rest=rest)
     rest, zone = _take_zone(rest)
+    if zone:  # 12:00 PM (PDT) - 1:00 PM
+        rest = " ".join(_EMPTY_BRACKETS.sub(" ", rest).split())
     rest, weekday = _take(_WEEKDAY, rest, _weekday_of)
     rest, day, problem = _take_day(rest, weekday)
     ends_next_day = False
@@ -301,7 +343,8 @@ def _day_of(parts: dict[str, str | None], said: str, weekday: int | None) -> tup
     written = parts.get("year")
     year = int(written) if written else None
     if parts.get("name"):
-        month, day = _MONTHS.index(str(parts["name"])[:3].lower()) + 1, int(str(parts["day"]))
+        name = str(parts["name"]).lower()
+        month, day = next(n for start, n in _MONTHS.items() if name.startswith(start)), int(str(parts["day"]))
     elif parts.get("first"):
         # 27/11/2021 and 11/27/2021 are both written: only a figure above 12, or the weekday, tells which it is.
         month, day = sorted((int(str(parts["first"])), int(str(parts["second"]))))
@@ -318,6 +361,8 @@ def _day_of(parts: dict[str, str | None], said: str, weekday: int | None) -> tup
 def _weekday_of(found: re.Match[str]) -> int:
     if found["zh"]:
         return "一二三四五六日".index(found["zh"].replace("天", "日"))
+    if found["other"]:
+        return _OTHER_WEEKDAYS.index(found["other"].lower()) % 7
     return _WEEKDAYS.index(found["en"][:3].lower())
 
 

@@ -18,12 +18,16 @@ Warn = Callable[[str, str, int], None]  # what is doubtful, what to do, and the 
 
 DAY = (
     r"(?:\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}\s?日?"
-    r"|\d{1,2}(?:st|nd|rd|th)?[\s-][A-Z][a-z]{2,8}\.?,?[\s-]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
+    r"|\d{1,2}(?:st|nd|rd|th|er|\.)?[\s-][A-Za-zäéû]{3,9}\.?,?[\s-]\d{4}"
+    r"|[A-Z][a-z]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4})"
 )
 _LONGEST = 1500  # characters; a longer line is no speaker with a title
 _MOST_WORDS = 14  # of a day, its hours and their zone
 _WORDS_OF_ZONE = 3  # which are no time before the last of them is read: Eastern Standard Time
-_WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6}\.?,?\s+|(?:周|星期)[一二三四五六日天][,，\s]*)?"
+_WEEKDAY = (
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Die|Mit|Don|Fre|Sam|Son|Lun|Mar|Mer|Jeu|Ven|Dim)[a-z]{0,8}\.?,?\s+(?:den |le )?"
+    r"|(?:周|星期)[一二三四五六日天][,，\s]*)?"
+)
 _BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}{_WEEKDAY}({DAY})")
 
 
@@ -199,7 +203,7 @@ _FORMS = (
         rf"[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\s*(?:[,，:：|–—-]+|by\b|\s)\s*(?P<who>[^{_QUOTES}]{{2,150}})"
     ),
     re.compile(r"(?P<who>[^:：]{2,150}?)(?:\s*[:：]\s*(?!//)|\s+[-–—|]+\s+)(?P<what>\S.*)"),
-    re.compile(r"(?P<who>[^:：]{2,150}?[)）])\s*[,，]\s*(?P<what>\S.*)"),
+    re.compile(r"(?P<who>[^:：]{2,150}?[)）])\s*[,，.。]\s*(?P<what>\S.*)"),
     re.compile(r"(?P<what>\S.*?)\s+[-–—|]+\s+(?P<who>.{2,150})"),
 )
 

@@ -51,7 +51,8 @@ _FROM = re.compile(r"\s+(?:from|at|@)\s+|\s*@\s*|\s+[-–—/]+\s+", re.IGNORECA
 _ITEMS = re.compile(r"\s*[;；、\n]\s*")
 _ENUMERATOR = re.compile(r"^(?:[(\[（]?\d{1,2}[)\].）、]\s*|[-*•·]\s+|\^\d\s*)")
 _NOBODY = re.compile(
-    r"\W*(?:(?:tb[adc]|n/?a|none|to be (?:announced|determined|confirmed|decided)|coming soon|unknown"
+    r"\W*(?:(?:tb[adc]|n\.?\s?n\.|à venir|à préciser|n/?a|none|to be (?:announced|determined|confirmed|decided)"
+    r"|coming soon|unknown"
     r"|待定|未定|待通知|待公布|待确认|待更新|敬请期待|暂无|暂缺|无|即将公布)(?:\W+|$))*",
     re.IGNORECASE,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
@@ -25,6 +26,9 @@ _ONLINE = re.compile(
     r"(?:\W|online|virtual|remote|meeting|tencent|zoom|teams|voov|bilibili|线上|在线|网络|会议|腾讯|直播|哔哩哔哩|b站)*",
     re.IGNORECASE,
 )
+
+
+_BUTTON = re.compile(r"(?:view|show|see|read) (?:abstract|details|more|slides|video)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Sessions:
     written: tzinfo | None = None
     usual: Usual | None = None
     joining: cells.Joining = field(default_factory=cells.Joining)
+    common: Usual | None = None  # the hours of most rows, which is good enough for one that is called off
     problems: list[Problem] = field(default_factory=list)
     lost: int = 0
     unzoned: int | None = None  # the line of the first time of which nothing in the list says the zone
@@ -108,12 +113,14 @@ class Sessions:
         if not (when.zone or self.written) and self.unzoned is None:
             self.unzoned = row.line
         if end is None:
-            end = start + cells.ASSUMED_LENGTH
-            self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: read as two hours", "write when it ends")
+            length = self.usual.length if self.usual else None
+            end = start + (length or cells.ASSUMED_LENGTH)
+            read_as = f"as long as the usual {self.usual}" if length else "two hours"
+            self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: read as {read_as}", "write when it ends")
         return start, end
 
     def _usually(self, when: cells.When, day: date, row: Row) -> cells.When:
-        usual = self.usual
+        usual = self.usual or (self.common if self._told_status(row) is Status.CANCELLED else None)
         if usual is None or not usual.is_for(day):
             raise ValueError(f"{day} has no time of day")
         self._warn(row, f"{day} has no time of day: read as the usual {usual} of line {usual.line}", "write it there")
@@ -200,6 +207,7 @@ class Sessions:
 
 def with_notice(values: Mapping[str, str]) -> dict[str, str]:
     """The record with what its title or its speakers' cell says of the session itself as its notice, and its status."""
+    values = {name: "" if _BUTTON.fullmatch(text.strip()) else text for name, text in values.items()}
     title, said = without_notice(values.get("title", ""))
     found = dict(values) | ({"title": title} if said else {})
     if is_notice(speakers := values.get("speakers", "")):
@@ -211,6 +219,23 @@ def with_notice(values: Mapping[str, str]) -> dict[str, str]:
     if told and not (values.get("status") or values.get("cancelled")):
         found["status"] = told
     return found
+
+
+def common_hours(rows: Iterable[Row]) -> Usual | None:
+    """The hours that most of these rows have, as said in the first of them."""
+    found: list[tuple[cells.When, Row]] = []
+    for row in rows:
+        try:
+            when = when_of(row.values)
+        except ValueError:
+            continue
+        if when.start:
+            found.append((when, row))
+    hours = Counter((when.start, when.end) for when, _ in found).most_common(1)
+    if not hours or hours[0][1] * 2 <= len(found):
+        return None
+    when, row = next((when, row) for when, row in found if (when.start, when.end) == hours[0][0])
+    return Usual(when.start, when.end, None, "", row.line or 0) if when.start else None
 
 
 def _unread(text: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time, timedelta
 
 from notifier.talklists.parts.dates import date_of, day_at_start, plain, read_when
 
-_SEASON = r"(?P<season>spring|summer|autumn|fall|[春夏秋](?=季|学期|[^\u4e00-\u9fff]|$))"
+_SEASON = r"(?P<season>spring|summer|autumn|fall|winter|sommersemester|sose|[春夏秋](?=季|学期|[^\u4e00-\u9fff]|$))"
 _PART = r"(?:\s?(?:semester|term|quarter)|季?(?:学期)?)"
+_PLAN = r"(?:(?:schedule|program(?:me)?|talks?|calendar)\s(?:(?:for|in|of)\s)?)?"
 _TERMS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -18,7 +19,7 @@ _TERMS = tuple(
         r"(?<![\d.-])(?P<year>(?:19|20)\d\d)\s?[-/]\s?(?P<next>(?:19|20)?\d\d)(?![\d.:/-])\s?(?:学年)?(?P<half>第?[一二12]学期)?",
         rf"\b{_SEASON}{_PART}\s?,?\s?(?P<year>(?:19|20)\d\d)(?!\d)",
         rf"(?<!\d)(?P<year>(?:19|20)\d\d)\s?年?\s?{_SEASON}{_PART}",
-        r"^\W*(?P<year>(?:19|20)\d\d)\s?(?:年度?|学年)?\W*$",
+        rf"^\W*{_PLAN}(?P<year>(?:19|20)\d\d)\s?(?:年度?|学年)?\W*$",
     )
 )
 # A heading that says nothing else: Spring 2026, 2026年春季日程, Talks in 2026
@@ -28,6 +29,8 @@ _BESIDE = re.compile(
 )
 _RECURS = re.compile(
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days\b"
+    r"|\b(?:montags|dienstags|mittwochs|donnerstags|freitags|samstags|jeden|chaque|tous les|hebdomadaire|wöchentlich)\b"
+    r"|\ble (?:lundi|mardi|mercredi|jeudi|vendredi|samedi)\b"
     r"|\b(?:every|each|usual(?:ly)?|regular(?:ly)?|fortnightly|weekly|bi-?weekly|all (?:talks|sessions|seminars))\b"
     r"|每|隔周|双周|通常|固定",
     re.IGNORECASE,
@@ -97,6 +100,14 @@ class Usual:
     def is_for(self, day: date) -> bool:
         """Whether the day is one on which sessions usually are."""
         return self.weekday in (None, day.weekday())
+
+    @property
+    def length(self) -> timedelta | None:
+        """How long sessions usually are, where the line tells."""
+        if self.end is None:
+            return None
+        length = datetime.combine(date.min, self.end) - datetime.combine(date.min, self.start)
+        return length if length > timedelta() else None
 
     def __str__(self) -> str:
         return f"{self.start:%H:%M}-{self.end:%H:%M}" if self.end else f"{self.start:%H:%M}"
