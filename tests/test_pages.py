@@ -251,12 +251,46 @@ def test_a_session_past_midnight_names_the_day_of_its_end():
     assert words(landing(built(replace(SEMINAR, sessions=(long,)))), ".hours b") == ["9:30 – Sun, 28 Nov 2021 1:00"]
 
 
-def test_a_cancelled_session_is_listed_and_never_the_next():
+def test_a_cancelled_session_is_never_the_next_and_stands_above_it_for_who_came_for_it():
     called_off = replace(NEXT, status=Status.CANCELLED, notice="The speaker is ill.")
     page = landing(built(replace(SEMINAR, sessions=(PAST, called_off, LATER))))
     assert words(page, "h1") == ["Saturday, 11 December 2021"]
-    assert words(page, "[aria-labelledby=upcoming] .when") == ["Sat, 27 Nov 2021 9:30 – 11:30 Cancelled"]
-    assert words(page, "[aria-labelledby=upcoming] .notice") == ["The speaker is ill."]
+    assert words(page, "main > :first-child") == ["Sat, 27 Nov 2021 Cancelled The speaker is ill."]
+    assert page.select("[aria-labelledby=upcoming]") == []
+
+
+def test_a_cancelled_session_after_the_next_is_listed_with_the_others():
+    called_off = replace(LATER, status=Status.CANCELLED, notice="A holiday.")
+    page = landing(built(replace(SEMINAR, sessions=(NEXT, called_off))))
+    assert words(page, "[aria-labelledby=upcoming] .when") == ["Sat, 11 Dec 2021 9:30 – 11:30 Cancelled"]
+    assert words(page, "[aria-labelledby=upcoming] .notice") == ["A holiday."]
+
+
+def test_a_cancelled_session_is_not_to_be_cited():
+    assert "Cite" in get("/en/sessions/2021-11-27").body.decode()
+    called_off = built(replace(SEMINAR, sessions=(replace(NEXT, status=Status.CANCELLED),)))
+    assert "Cite" not in get("/en/sessions/2021-11-27", at=called_off).body.decode()
+
+
+@pytest.mark.parametrize(("title", "cited"), [("Why", "Ada. Why. Joint"), ("Why?", "Ada. Why? Joint")])
+def test_a_citation_has_one_stop_behind_the_title(title, cited):
+    asks = replace(PAST, talks=(Talk(title, speakers=(Speaker("Ada"),)),))
+    page = BeautifulSoup(
+        get(f"/en/sessions/{PAST.id}", at=built(replace(SEMINAR, sessions=(asks,)))).body, "html.parser"
+    )
+    assert words(page, ".cite")[0].startswith(cited)
+
+
+def test_speakers_of_one_talk_are_parted_and_titles_run_as_their_language_does():
+    several = Talk("שיחה one", speakers=(Speaker("Ada", ("A", "B")), Speaker("Bob"), Speaker("Carol", ("C",))))
+    shown = built(replace(SEMINAR, sessions=(replace(NEXT, talks=(several,)),)))
+    assert words(landing(shown), "article > p") == ["Ada A and B ; Bob ; Carol C"]
+    assert words(landing(shown, "zh"), "article > p") == ["Ada A和B ； Bob ； Carol C"]
+    assert landing(shown).select_one("article h2 span")["dir"] == "auto"
+
+
+def test_chinese_sentences_follow_each_other_without_a_space():
+    assert "提前1周预告。提前1天和1小时提醒。改期时通知。" in get("/zh/").body.decode()
 
 
 def test_without_a_session_to_come_the_page_says_so_and_still_offers_the_feed():

@@ -273,10 +273,14 @@ def _followed(seminar: Seminar, shown: Mapping[str, Shown], press: Press) -> Ite
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What the landing page tells: its sessions, parted by the clock, and in how many days the next one is."""
+    """What the landing page tells: its sessions, parted by the clock, and in how many days the next one is.
+
+    `called_off` are those before the next one, which somebody may still be waiting for.
+    """
 
     coming: Shown | None
     days: int
+    called_off: tuple[Shown, ...]
     upcoming: tuple[Shown, ...]
     past: tuple[Shown, ...]
     strip: Strip
@@ -284,7 +288,7 @@ class Schedule:
     @property
     def shown(self) -> tuple[Shown, ...]:
         """All of its sessions."""
-        return (*((self.coming,) if self.coming else ()), *self.upcoming, *self.past)
+        return (*((self.coming,) if self.coming else ()), *self.called_off, *self.upcoming, *self.past)
 
     def told(self, language: str) -> dict[str, Any]:
         """The same as templates know it in this language."""
@@ -292,6 +296,7 @@ class Schedule:
             **(self.coming.about(language) if self.coming else {}),
             "coming": self.coming and self.coming.session,
             "days": self.days,
+            "called_off": [one.session for one in self.called_off],
             "upcoming": [one.entry(language) for one in self.upcoming],
             "past": [one.entry(language) for one in self.past],
             "strip": self.strip,
@@ -301,12 +306,14 @@ class Schedule:
 def _schedule(seminar: Seminar, seen: Mapping[str, Shown], now: datetime) -> Schedule:
     zone = ZoneInfo(seminar.timezone)
     today, coming = now.astimezone(zone).date(), seminar.next_session(now)
-    upcoming = (seen[s.id] for s in seminar.sessions if s.end > now and s is not coming)
+    ahead = [seen[s.id] for s in seminar.sessions if s.end > now and s is not coming]
+    since = coming.start if coming else now
     past = (seen[s.id] for s in reversed(seminar.sessions) if s.end <= now and not s.is_cancelled)
     return Schedule(
         coming=seen[coming.id] if coming else None,
         days=(coming.start.astimezone(zone).date() - today).days if coming else 0,
-        upcoming=tuple(islice(upcoming, UPCOMING)),
+        called_off=tuple(one for one in ahead if one.session.start < since)[:UPCOMING],
+        upcoming=tuple(one for one in ahead if one.session.start >= since)[:UPCOMING],
         past=tuple(islice(past, PAST)),
         strip=strip(today.year, seminar.sessions, coming, now, zone),
     )

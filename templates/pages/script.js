@@ -28,7 +28,7 @@ const span = (milliseconds) => {
   const minutes = Math.max(1, Math.ceil(milliseconds / 60000));
   const [days, hours, rest] = [Math.floor(minutes / 1440), Math.floor((minutes % 1440) / 60), minutes % 60];
   const said = days ? [[days, "day"], [hours, "hour"]] : [[hours, "hour"], [rest, "minute"]];
-  return said.filter(([number]) => number).map((one) => spoken(...one)).join(" ");
+  return said.filter(([number]) => number).map((one) => spoken(...one)).join(language === "en-GB" ? " " : "");
 };
 const count = () =>
   all(".countdown", (line) => {
