@@ -169,7 +169,7 @@ class Daemon:
             ),
             self._mailroom.compose,
             self._now,
-            sign=wiring.sign(self._config),
+            signs=wiring.signs(self._config),
             patience=wiring.patience(self._config),
             alarm=lambda subject, words: self._tell_trouble(subject, (Problem(words, "see notifier status"),)),
         )

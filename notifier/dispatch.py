@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 from notifier.errors import NotifierError
@@ -73,8 +74,9 @@ class Dispatcher:
     """A few senders for each mail server, over one ledger.
 
     The first of the `lanes` has all the mail while it is well; the others help out while it is at fault. `hold` is the
-    reason why nothing may be sent now, "" for none; `paused` names sessions whose change is told first; `alarm` is
-    told what a person should know: a subject, and what was said.
+    reason why nothing may be sent now, "" for none; `paused` names sessions whose change is told first; `signs` has
+    what signs a lane's mail, by the ledger's name for it; `alarm` is told what a person should know: a subject, and
+    what was said.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Dispatcher:
         compose: Compose,
         now: Callable[[], datetime],
         *,
-        sign: Sign | None = None,
+        signs: Mapping[str, Sign] = MappingProxyType({}),
         patience: Patience = PATIENCE,
         alarm: Callable[[str, str], None] = lambda subject, words: None,
     ) -> None:
@@ -96,7 +98,7 @@ class Dispatcher:
         self._now = now
         self._patience = patience
         self._alarm = alarm
-        self._sign = sign
+        self._signs = signs
         self._signing = ThreadPoolExecutor(SIGNING, "sign")  # has no thread before its first work
         self._outboxes = [_Outbox(self, lane, number) for lane in self._lanes for number in range(lane.links)]
         self._senders: list[asyncio.Task[None]] = []
@@ -147,9 +149,8 @@ class Dispatcher:
 
     def send_aside(self, aside: Aside) -> None:
         """Sends a message that the ledger does not owe, such as one to the organisers; its outcome is only logged."""
-        if (sign := self._sign) is not None:
-            aside = {lane: replace(message, body=sign(message.body)) for lane, message in aside.items()}
-        self._send_aside(aside)
+        signed = {lane: replace(aside[lane], body=sign(aside[lane].body)) for lane, sign in self._signs.items()}
+        self._send_aside({**aside, **signed})
 
     def _send_aside(self, aside: Aside) -> None:
         self._asides.append(aside)
@@ -320,8 +321,8 @@ class Dispatcher:
         ]
         drafts: list[_Draft] = [(o, claim, None) for o in places if (claim := self._next_claim(o.lane)) is not None]
         self._set_alarm_clock()
-        if self._sign is not None:
-            drafts = await self._signed(self._sign, drafts)
+        if self._signs:
+            drafts = await self._signed(drafts)
         results, self._unrecorded = self._unrecorded, []
         if not results and not drafts:
             return
@@ -339,16 +340,27 @@ class Dispatcher:
                 self._note(self._withdrawn(claim))
         await self._keep_paces()
 
-    async def _signed(self, sign: Sign, drafts: Sequence[_Draft]) -> list[_Draft]:
-        """The drafts composed and signed; an RSA key takes a quarter of a millisecond for each, so in other threads."""
+    async def _signed(self, drafts: Sequence[_Draft]) -> list[_Draft]:
+        """The drafts, those of lanes that sign composed and signed.
+
+        In other threads, since an RSA key takes a quarter of a millisecond for each.
+        """
         loop = asyncio.get_running_loop()
-        composed = [(o, claim, message) for o, claim, _ in drafts if (message := self.compose(claim)) is not None]
+        plain = [draft for draft in drafts if draft[1].lane not in self._signs]
+        composed = [
+            (o, claim, message)
+            for o, claim, _ in drafts
+            if claim.lane in self._signs and (message := self.compose(claim)) is not None
+        ]
         try:
-            bodies = await asyncio.gather(*(loop.run_in_executor(self._signing, sign, m.body) for _, _, m in composed))
+            bodies = await asyncio.gather(
+                *(loop.run_in_executor(self._signing, self._signs[claim.lane], m.body) for _, claim, m in composed)
+            )
         except BaseException:
-            self._claims.extendleft(claim for _, claim, _ in reversed(composed))
+            self._claims.extendleft(claim for _, claim, _ in reversed([*plain, *composed]))
             raise
-        return [(o, claim, replace(m, body=body)) for (o, claim, m), body in zip(composed, bodies, strict=True)]
+        signed = [(o, claim, replace(m, body=body)) for (o, claim, m), body in zip(composed, bodies, strict=True)]
+        return plain + signed
 
     def _withdrawn(self, claim: Claim) -> Result:
         if claim.notice.deadline <= self._now():

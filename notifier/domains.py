@@ -124,7 +124,7 @@ def _mail_hosts(published: Published) -> Finding:
 def _is_own(relay: str, domain: str, mail_hosts: Answer) -> bool:
     """Whether the mail server is the domain's own, so that it sends by the address at which it is reached."""
     parent = relay.partition(".")[2]
-    return relay in (mail_hosts or ()) or ("." in parent and _are_kin(parent, domain)) or _is_address(relay)
+    return relay in (mail_hosts or ()) or ("." in parent and are_kin(parent, domain)) or _is_address(relay)
 
 
 def _is_address(host: str) -> bool:
@@ -269,16 +269,17 @@ _POLICIES = {
 def _aligned(domain: str, return_domain: str, keys: Mapping[str, str]) -> Finding:
     """By DMARC's relaxed rule, as far as one can tell without a list of where domains are sold."""
     signed_by = [place.partition("._domainkey.")[2] for place in keys]
-    if any(_are_kin(domain, signer) for signer in signed_by):
+    if any(are_kin(domain, signer) for signer in signed_by):
         return Finding(
             "alignment", Standing.GOOD, f"signatures are of {', '.join(signed_by)}, like the sender {domain}"
         )
-    if _are_kin(domain, return_domain):
+    if are_kin(domain, return_domain):
         words = f"the envelope's sender is of {return_domain}, like the sender {domain}: SPF can prove it"
         return Finding("alignment", Standing.GOOD, words)
     words = f"the envelope's sender is of {return_domain} and the sender of {domain}: SPF proves nothing for DMARC"
     return Finding("alignment", Standing.WRONG, words, "have [dkim] or the mail server sign as the sender's domain")
 
 
-def _are_kin(one: str, other: str) -> bool:
+def are_kin(one: str, other: str) -> bool:
+    """Whether one of the domains is the other, or below it: by DMARC's relaxed rule the one may speak for the other."""
     return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")

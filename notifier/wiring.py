@@ -191,22 +191,32 @@ def _mailbox(text: str) -> messages.Mailbox:
     return Mailbox(name, address)
 
 
-def signers(config: Config) -> tuple[Signer, ...]:
-    """What signs mail, where the settings name a key. Raises ConfigError where one cannot be used."""
+def signers(config: Config, lane: str = "") -> tuple[Signer, ...]:
+    """What signs the mail of this lane, by the ledger's name for it, where the settings name a key.
+
+    Nothing where the lane's own sender is of another domain, in whose name no key of ours speaks.
+
+    Raises:
+        ConfigError: a key cannot be used.
+    """
+    from notifier import domains
     from notifier.dkim import Signer
 
     dkim = config.dkim
     domain = dkim.domain or sender_address(config).rpartition("@")[2]
+    own = _mailbox(config.fallback.sender).address if lane == "fallback" and config.fallback.sender else ""
+    if own and not domains.are_kin(own.rpartition("@")[2].lower(), domain.lower()):
+        return ()
     keys = ((dkim.selector, dkim.key), (dkim.second_selector, dkim.second_key))
     return tuple(Signer(domain, selector, key.get_secret_value()) for selector, key in keys if selector)
 
 
-def sign(config: Config) -> Sign | None:
-    """What puts signatures in front of a message, where there are any. Raises ConfigError like `signers`."""
+def signs(config: Config) -> dict[str, Sign]:
+    """What puts signatures in front of a message, by lane, where there are any. Raises ConfigError like `signers`."""
     from notifier.dkim import signed
 
-    found = signers(config)
-    return partial(signed, signers=found) if found else None
+    found = {lane: signers(config, lane) for lane in ("", "fallback")}
+    return {lane: partial(signed, signers=ones) for lane, ones in found.items() if ones}
 
 
 def transport(config: Config) -> Transport:

@@ -391,7 +391,7 @@ async def test_what_is_sent_is_signed_in_another_thread_before_its_intent(room: 
         return b"signed: " + body
 
     await room.dispatcher.stop()
-    room.dispatcher = Dispatcher(room.store, [Lane(room.post, 2)], room.compose, lambda: room.now, sign=sign)
+    room.dispatcher = Dispatcher(room.store, [Lane(room.post, 2)], room.compose, lambda: room.now, signs={"": sign})
     room.dispatcher.start()
     await room.work(ada="sent", bob="sent", carol="sent")
     assert {envelope.body for envelope in room.post.envelopes} == {b"signed: hello\r\n"}
@@ -402,6 +402,19 @@ async def test_what_is_sent_is_signed_in_another_thread_before_its_intent(room: 
         while len(room.post.envelopes) < 4:  # noqa: ASYNC110 - the dispatcher tells nobody
             await asyncio.sleep(0.02)
     assert room.post.envelopes[-1].body == b"signed: trouble"
+
+
+async def test_mail_of_a_lane_that_signs_nothing_leaves_unsigned(room: Room) -> None:
+    await room.dispatcher.stop()
+    lanes, signs = [Lane(room.post, 2), Lane(room.second, 2, name="fallback")], {"": lambda body: b"signed: " + body}
+    room.dispatcher = Dispatcher(room.store, lanes, room.compose, lambda: room.now, signs=signs)
+    room.dispatcher.start()
+    room.post.answers = {one.address: 2 * [CLOSING] for one in (ADA, BOB, CAROL)}
+    await room.until(lambda: room.post.asked > 0)
+    room.now += timedelta(seconds=2)
+    await room.work(ada="sent", bob="sent", carol="sent")
+    assert {envelope.body for envelope in room.post.envelopes} == {b"signed: hello\r\n"}
+    assert {envelope.body for envelope in room.second.envelopes} == {b"hello\r\n"}
 
 
 # Mail servers at fault, and limits -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import Counter
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from mailserver import Letter, MailServer, Prank, RudeServer, last_words, vanish
 from processes import house
 from samples import BOB, START, seminar, session
+from test_dkim import pem
 
 from notifier import files, wiring
 from notifier.letters import Templates
@@ -89,6 +92,20 @@ def test_each_server_s_sender_is_what_its_provider_s_rules_are_held_against() ->
     ways = wiring.ways(config)
     assert (ways["smtp"].sender, ways["smtp"].return_path) == ("seminar@example.org", "bounce@example.org")
     assert (ways["fallback"].sender, ways["fallback"].return_path) == ("jsml@qq.com", "")
+
+
+@pytest.mark.parametrize(
+    ("sender", "signers"),
+    [("", 1), ("Seminar <jsml@qq.com>", 0), ("Seminar <jsml@list.example.org>", 1), ("Seminar <jsml@Example.ORG>", 1)],
+)
+def test_mail_of_the_second_server_is_signed_by_the_domain_of_its_own_sender_alone(sender: str, signers: int) -> None:
+    key = json.dumps(pem(rsa.generate_private_key(65537, 2048)))
+    settings = f'{SETTINGS}sender = "{sender}"\n[dkim]\nselector = "n1"\nkey = {key}'
+    config = parse(settings, folder=Path("/etc/notifier"), environment={})
+    assert [len(wiring.signers(config, lane)) for lane in ("", "fallback")] == [1, signers]
+    signs = wiring.signs(config)
+    assert (*signs,) == ("", "fallback")[: 1 + signers]
+    assert all(b"; d=example.org;" in sign(b"From: a\r\n\r\nb\r\n") for sign in signs.values())
 
 
 def test_without_a_sender_of_its_own_the_second_server_has_the_very_same_mail() -> None:

@@ -45,7 +45,7 @@ async def composed(
 
 async def sent_test(config: Config, message: Message) -> Outcome:
     """What the configured transport's server answered to this message."""
-    transport, sign = wiring.transport(config), wiring.sign(config)
+    transport, sign = wiring.transport(config), wiring.signs(config).get("")
     try:
         return await transports.send(transport, replace(message, body=sign(message.body)) if sign else message)
     finally:
