@@ -263,8 +263,7 @@ async def test_an_intent_that_the_ledger_could_not_take_sends_nothing(
 
 async def test_stopping_gives_back_what_was_only_claimed(room: Room) -> None:
     room.post.gate = asyncio.Event()
-    room.dispatcher.wake()
-    await asyncio.sleep(0.1)
+    await room.until(lambda: room.post.asked == 2)
     stopping = asyncio.create_task(room.dispatcher.stop())
     await asyncio.sleep(0.05)
     room.post.gate.set()
@@ -276,8 +275,7 @@ async def test_stopping_gives_back_what_was_only_claimed(room: Room) -> None:
 
 async def test_what_nobody_has_yet_goes_back_when_a_hold_begins(room: Room) -> None:
     room.post.gate = asyncio.Event()
-    room.dispatcher.wake()
-    await asyncio.sleep(0.1)
+    await room.until(lambda: room.post.asked == 2)
     room.dispatcher.hold = "a person asked for it"
     room.post.gate.set()
     async with asyncio.timeout(10):
@@ -288,8 +286,7 @@ async def test_what_nobody_has_yet_goes_back_when_a_hold_begins(room: Room) -> N
 
 async def test_a_session_that_begins_to_change_stops_its_mails_at_the_last_moment(room: Room) -> None:
     room.post.gate = asyncio.Event()
-    room.dispatcher.wake()
-    await asyncio.sleep(0.1)
+    await room.until(lambda: room.post.asked == 2)
     room.dispatcher.paused = frozenset({"2021-11-27"})
     room.post.gate.set()
     async with asyncio.timeout(10):
