@@ -14,17 +14,17 @@ from zoneinfo import ZoneInfo
 from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts.blocks import cut, looks_like_title
-from notifier.talklists.parts.cells import joining_in, zone_of
+from notifier.talklists.parts.cells import Joining, joining_in, zone_of
 from notifier.talklists.parts.dates import zone_in
 from notifier.talklists.parts.ending import torn_html, torn_text
 from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields
 from notifier.talklists.parts.items import Item, rows_of, with_years
-from notifier.talklists.parts.labels import Kind, known_labels
+from notifier.talklists.parts.labels import ROOM, Kind, known_labels
 from notifier.talklists.parts.lines import Line, is_html, lines_of_html, lines_of_text, without_emphasis
 from notifier.talklists.parts.people import has_cjk, split_outside_parentheses
 from notifier.talklists.parts.rows import Sessions as Rows
 from notifier.talklists.parts.rows import unique
-from notifier.talklists.parts.sessions import Customs, Zones, sessions_of
+from notifier.talklists.parts.sessions import Customs, Zones, agreed_livestream, agreed_room, sessions_of
 from notifier.talklists.parts.speakers import shortened
 from notifier.talklists.parts.terms import Term, is_term, term_in, usual_among, usual_in
 from notifier.talks import Seminar, Session
@@ -49,6 +49,7 @@ _ABOUT_ZONE = re.compile(r"\btimes?\b|\btime ?zone\b|时间|时区", re.IGNORECA
 _BEIJING = "Asia/Shanghai"
 _LABELLED = frozenset({Kind.TIME, Kind.TITLE, Kind.SPEAKER})  # with their labels a page is no mere list of days
 _OF_ALL = frozenset({Kind.TEXT, Kind.UNKEPT, Kind.BIO, Kind.NOTICE})  # where a page may say when sessions usually are
+_HERE = Line(0, "")  # of a field without any
 _LONGEST_NAME = 80  # characters
 _HEAD_LINES = 800  # a page shows what it is before its first eight hundred lines are over
 
@@ -81,6 +82,7 @@ class _Page:
         self._is_html = is_html(text)
         self._lines: list[Line] = []  # of an HTML page
         self._warnings: list[Problem] = []
+        self._used: set[int] = set()  # the fields that say how to take part in all sessions
         self._unzoned: list[Field] = []  # the first time of a page that names no zone
         self._foreign: list[tuple[Field, str]] = []  # the first time of a page in another zone than ours, and which
 
@@ -92,12 +94,14 @@ class _Page:
         head, body, terms = _parted(fields)
         if title := term_in(self._title):
             terms.setdefault(0, title)
+        body, joining = self._joining(head, body)
         blocks = cut(body)
         if blocks and not self._is_html:
             _refuse(torn_text(self._text, fields, blocks))
         zone, written = self._zone(head, body)
         usual = usual_among((entry.number, entry.text) for entry in fields if entry.kind in _OF_ALL)
         sessions = sessions_of(blocks, Zones(zone, written), Customs(terms, usual), self._warn)
+        sessions = [joining.given_to(session) for session in sessions]
         if not sessions:
             raise TalkListError([*self._warnings, _nothing_found()])
         for first in self._unzoned:
@@ -105,6 +109,25 @@ class _Page:
         for first, foreign in self._foreign:
             self._warn(first.number, *_turned(foreign, zone))
         return self._reading(self._seminar(head, zone, sessions))
+
+    def _joining(self, head: list[Field], body: list[Field]) -> tuple[list[Field], Joining]:
+        """The fields of the talks, and how to take part as it is said of all: above them, or below their table."""
+        first = next((place for place, entry in enumerate(body) if entry.kind in _BEGINNINGS), 0)
+        below = next(
+            (place for place, entry in enumerate(body) if all(line.is_below for line in entry.lines or [_HERE])),
+            len(body),
+        )
+        if any(entry.kind in _BEGINNINGS for entry in body[below:]):
+            below = len(body)
+        of_all = [entry for entry in (*body[:first], *body[below:]) if entry.kind in ROOM]
+        said = [entry for entry in (*head, *body[below:]) if entry.kind in _OF_ALL and _joining_of(entry) != Joining()]
+        self._used |= {id(entry) for entry in said}
+        room, livestream = agreed_room(of_all, self._warn), agreed_livestream(of_all, self._warn)
+        found = Joining(room, livestream)
+        for entry in said:
+            found = found.completed_by(_joining_of(entry))
+        taken = {id(entry) for entry in (*of_all, *said)}
+        return [entry for entry in body if id(entry) not in taken], found
 
     def _listed(self, fields: list[Field], items: list[Item]) -> Reading:
         """The page as a list of days, each with who and what in its own line."""
@@ -139,9 +162,8 @@ class _Page:
         _refuse(torn_html(self._text))
         document = lines_of_html(self._text, self._context.source)
         self._title, self._lines = document.title, [line for line in document.lines if not line.is_footer]
-        for number, text in document.struck:
-            if text:
-                self._warn(number, f"{shortened(text)!r} is crossed out on the page, and was left out")
+        for number, words, why in document.unread:
+            self._warn(number, f"{shortened(words)!r} {why}")
         return read_fields(document.lines)
 
     def _zone(self, head: list[Field], body: list[Field]) -> tuple[str, str]:
@@ -169,10 +191,15 @@ class _Page:
         lines = [entry for entry in texts if not _is_paragraph(entry)]
         name, name_zh, used = self._name([entry for entry in lines if _could_be_name(entry)])
         for entry in lines:
-            if entry not in used and not _is_about_zone(entry) and not usual_in(entry.text):
+            if (
+                entry not in used
+                and id(entry) not in self._used
+                and not _is_about_zone(entry)
+                and not usual_in(entry.text)
+            ):
                 self._warn(entry.number, f"the line {shortened(entry.text)!r} was not understood and left out")
         for entry in head:
-            if entry.kind in (Kind.UNKEPT, Kind.NOTICE) and not entry.is_empty:
+            if entry.kind in (Kind.UNKEPT, Kind.NOTICE) and not entry.is_empty and id(entry) not in self._used:
                 self._warn(entry.number, f"a seminar has no place for {shortened(entry.text)!r}; it was left out")
         return Seminar(
             id=self._context.id,
@@ -240,6 +267,10 @@ def _with_targets(line: Line) -> str:
         if link.url and link.words and (found := re.search(rf"\[{words}\]|{words}", text)):
             text = f"{text[: found.start()]}[{link.words}]({link.url}){text[found.end() :]}"
     return text
+
+
+def _joining_of(entry: Field) -> Joining:
+    return joining_in("\n".join(map(_with_targets, entry.lines)))
 
 
 def _refuse(torn: Problem | None) -> None:

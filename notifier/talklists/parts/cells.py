@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from notifier.talklists.parts.dates import read_when
 from notifier.talklists.parts.labels import Kind, find_label, kind_of
 from notifier.talklists.parts.people import affiliations, is_nobody, people
-from notifier.talks import Link, Livestream, Room, Speaker, clean_line, clean_text
+from notifier.talks import Link, Livestream, Room, Session, Speaker, clean_line, clean_text
 
 # A list that says when a session begins and not when it ends still has to be shown in calendars.
 ASSUMED_LENGTH = timedelta(hours=2)
@@ -308,6 +308,16 @@ class Joining:
     room: Room = field(default_factory=Room)
     livestream: Livestream = field(default_factory=Livestream)
     replay: str = ""
+
+    def completed_by(self, other: Joining) -> Joining:
+        """With what it lacks taken from the other."""
+        stream = self.livestream if self.livestream != Livestream() else other.livestream
+        return Joining(merged(self.room, other.room), stream, self.replay or other.replay)
+
+    def given_to(self, session: Session) -> Session:
+        """The session with this way to take part, where it has none of its own."""
+        has_own = session.room != Room() or session.livestream != Livestream()
+        return session if has_own else replace(session, room=self.room, livestream=self.livestream)
 
     def cut_from(self, text: str) -> str:
         """The text without the lines that told it, so that a passcode is not read as part of an abstract."""

@@ -374,7 +374,7 @@ def _field(label: Label, value: Line) -> Field:
     kind = label.kind
     if when is not None and when.day is None and (_RECURRING.search(value.text) or usual_in(value.text)):
         kind = Kind.UNKEPT  # a rule for all sessions, not the time of one
-    elif kind is Kind.UNKEPT and _MEETING.search(value.text):
+    elif kind in (Kind.UNKEPT, Kind.NOTICE) and _MEETING.search(value.text):
         kind = Kind.MEETING  # 地点：腾讯会议 329 744 341
     # A link belongs to the field in whose words it lies; one around the label itself to the label's.
     links = tuple(link for link in value.links if link.words in value.text or link.words in label.words)

@@ -28,7 +28,7 @@ class Line:
     """One line as people see it. `number` counts from 1 in the source; `links` are those that lie in it.
 
     An empty text is a blank line, one with `is_rule` a line drawn across the page. `is_heading` and `is_footer`
-    tell where the page itself says so.
+    tell where the page itself says so, `is_below` what stands below its last table of talks.
     """
 
     number: int
@@ -37,6 +37,7 @@ class Line:
     is_rule: bool = False
     is_heading: bool = False
     is_footer: bool = False
+    is_below: bool = False
 
     def with_text(self, text: str) -> Line:
         """A part of this line, with its links."""
@@ -111,7 +112,7 @@ class Document:
 
     lines: list[Line]
     title: str
-    struck: tuple[tuple[int, str], ...] = ()  # what is crossed out on the page, and is in none of its lines
+    unread: tuple[tuple[int, str, str], ...] = ()  # where there are words that are in none of its lines, and why
 
 
 _DROPPED = frozenset(
@@ -216,10 +217,10 @@ def lines_of_html(text: str, source: str) -> Document:
     base = soup.find("base", href=True)
     address = urljoin(source, str(base["href"])) if isinstance(base, Tag) else source
     title = soup.title.get_text() if soup.title else ""
-    struck = tuple(_struck_out(soup))
+    unread = [(n, words, "is crossed out on the page, and was left out") for n, words in _struck_out(soup) if words]
     for table in soup.find_all("table"):
-        _label_cells(table)
-    return Document(_Writer(address).write(soup), _tidy(title.replace("\n", " ")), struck)
+        unread += _label_cells(table)
+    return Document(_Writer(address).write(soup), _tidy(title.replace("\n", " ")), tuple(unread))
 
 
 def _struck_out(soup: BeautifulSoup) -> Iterator[tuple[int, str]]:
@@ -235,18 +236,30 @@ def _is_struck(tag: Tag) -> bool:
     return tag.name in ("del", "s", "strike") or "line-through" in str(tag.get("style", ""))
 
 
-def _label_cells(table: Tag) -> None:
-    """Writes the label of a table's head row into each cell below it, so that a row reads like other pages."""
+def _label_cells(table: Tag) -> Iterator[tuple[int, str, str]]:
+    """Writes the label of a table's head row into each cell below it, so that a row reads like other pages.
+
+    Yields what of the table is not read, with its line and why. A table of talks is marked as one.
+    """
     rows = [row.find_all(["td", "th"], recursive=False) for row in table.find_all("tr")]
     heads = [cell.get_text(" ", strip=True) for cell in rows[0]] if rows else []
     kinds = [kind_of(head.rstrip(":：")) for head in heads]
-    if len(kinds) < 2 or not any(kinds) or not {Kind.TITLE, Kind.SPEAKER} & set(kinds):
+    if len(list(filter(None, kinds))) < 2 or not {Kind.TITLE, Kind.SPEAKER} & set(kinds):
         return
-    if any(kind is None and head for kind, head in zip(kinds, heads, strict=True)):
-        return
+    unknown = {place for place, head in enumerate(heads) if head and not kinds[place]}
+    for place in unknown:
+        yield rows[0][0].sourceline or 0, heads[place], "heads a column that is not known: not read"
+    table["data-talks"] = ""
     spanning: dict[int, tuple[Tag, int]] = {}
     for cells in rows[1:]:
+        if len(cells) == 1 and _span(cells[0], "colspan") >= len(heads) > 1 and not _is_above_others(cells[0]):
+            yield cells[0].sourceline or 0, cells[0].get_text(" ", strip=True), "stands under no day: not read"
+            cells[0].decompose()
+            continue
         for column, cell in _columns(cells, spanning, len(heads)):
+            if column in unknown:
+                cell.decompose()
+                continue
             across = range(column, min(column + _span(cell, "colspan"), len(heads)))
             # What goes across the speaker's column and the title's is nobody's name: a discussion, a holiday.
             column = next((place for place in across if len(across) > 1 and kinds[place] is Kind.TITLE), column)
@@ -257,6 +270,11 @@ def _label_cells(table: Tag) -> None:
             cells[0].parent.insert(0, Tag(name="hr"))
     for cell in rows[0]:
         cell.decompose()
+
+
+def _is_above_others(cell: Tag) -> bool:
+    """Whether a cell across the whole table is a heading of the rows below: a day, a term."""
+    return re.search(r"\d", cell.get_text()) is not None
 
 
 def _columns(cells: list[Tag], spanning: dict[int, tuple[Tag, int]], count: int) -> Iterator[tuple[int, Tag]]:
@@ -298,6 +316,7 @@ class _Writer:
         self._number = 1  # where the walk is in the source
         self._inside: dict[str, int] = {}
         self._boxes: list[int] = []  # how many lines stood before each open one
+        self._talks_end: int | None = None  # how many lines stand up to the end of the last table of talks
 
     def write(self, soup: BeautifulSoup) -> list[Line]:
         # A stack, not recursion: a page may nest its elements deeper than Python its calls.
@@ -314,7 +333,8 @@ class _Writer:
                     (child, False, 0) for child in reversed(node.contents) if isinstance(child, (Tag, NavigableString))
                 ]
         self._break()
-        return self._lines
+        end = len(self._lines) if self._talks_end is None else self._talks_end
+        return [*self._lines[:end], *(replace(line, is_below=True) for line in self._lines[end:])]
 
     def _text(self, node: NavigableString) -> None:
         if not isinstance(node, PreformattedString):
@@ -373,6 +393,8 @@ class _Writer:
             self._break()
         if name in _PARAGRAPHS:
             self._blank()
+        if name == "table" and tag.has_attr("data-talks"):
+            self._talks_end = len(self._lines)
         if name in _BOXES:
             self._end_box(self._lines[self._boxes.pop() :])
         self._inside[name] -= 1

@@ -107,8 +107,8 @@ def _session(session_id: str, zone: str, parts: list[_Part], warn: Warn) -> Sess
         talks=talks,
         status=status,
         notice=notice,
-        room=_agreed_room(page_order, warn),
-        livestream=_agreed_livestream(page_order, warn),
+        room=agreed_room(page_order, warn),
+        livestream=agreed_livestream(page_order, warn),
     )
 
 
@@ -178,7 +178,8 @@ def _notice_in(rest: str) -> str:
     return next(filter(status_in, inside), rest.strip("()[]【】 "))
 
 
-def _agreed_room(fields: list[Field], warn: Warn) -> Room:
+def agreed_room(fields: list[Field], warn: Warn) -> Room:
+    """The room that these fields tell of; what contradicts an earlier one is left out and told of."""
     room = Room()
     for entry in fields:
         if entry.kind in ROOM:
@@ -191,7 +192,8 @@ def _agreed_room(fields: list[Field], warn: Warn) -> Room:
     return room
 
 
-def _agreed_livestream(fields: list[Field], warn: Warn) -> Livestream:
+def agreed_livestream(fields: list[Field], warn: Warn) -> Livestream:
+    """The first livestream that these fields tell of; another one is left out and told of."""
     found = [
         (entry, livestream_of(entry, warn)) for entry in fields if entry.kind is Kind.LIVESTREAM and not entry.is_empty
     ]
