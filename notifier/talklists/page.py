@@ -199,7 +199,8 @@ class _Page:
             ):
                 self._warn(entry.number, f"the line {shortened(entry.text)!r} was not understood and left out")
         for entry in head:
-            if entry.kind in (Kind.UNKEPT, Kind.NOTICE) and not entry.is_empty and id(entry) not in self._used:
+            is_used = id(entry) in self._used or usual_in(entry.text)
+            if entry.kind in (Kind.UNKEPT, Kind.NOTICE) and not entry.is_empty and not is_used:
                 self._warn(entry.number, f"a seminar has no place for {shortened(entry.text)!r}; it was left out")
         return Seminar(
             id=self._context.id,

@@ -12,6 +12,7 @@ from notifier import talklists
 from notifier.errors import TalkListError
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts.dates import read_when
+from notifier.talklists.parts.people import is_proper_name
 from notifier.talklists.parts.standings import status_in, without_notice
 from notifier.talks import Room, Session, Talk
 
@@ -673,6 +674,46 @@ def test_what_is_no_list_at_all_is_refused_in_words_that_fit(text: str, told: st
         talklists.read(text.encode(), Context(source="talks.toml"))
     assert str(caught.value).startswith("talks.toml: ")
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_name"),
+    [
+        ("Hugo Maier", True), ("Deep Patel", True), ("Wu Tong", True), ("Maria da Silva", True), ("Dan Field", True),
+        ("Ann Clement", True), ("Lucy Hastings", True), ("Peter Day", True),
+        ("Deep Learning", False), ("Graph Neural Networks", False), ("Ricci Flow", False), ("Guest Lecture", False),
+        ("Optimal Transport", False), ("Brownian motion", False), ("Journal Club", False),
+    ],
+)  # fmt: skip
+def test_what_talks_are_about_is_nobodys_name(text: str, is_name: bool) -> None:
+    assert is_proper_name(text) == is_name
+
+
+def test_a_title_goes_on_behind_its_colon() -> None:
+    found = read("""
+        - 2026-03-05 10:00-11:00 Deep Learning: A Survey
+        - 2026-03-12 10:00-11:00 Monte Carlo: A Gentle Introduction
+        - 2026-03-19 10:00-11:00 Petra Lind: Wide networks
+        """)
+    assert told(found) == [
+        "2026-03-05 10:00-11:00: Deep Learning: A Survey [tentative]",
+        "2026-03-12 10:00-11:00: Monte Carlo: A Gentle Introduction [tentative]",
+        "2026-03-19 10:00-11:00: Petra Lind: Wide networks",
+    ]
+    assert len(warnings(found)) == 2
+
+
+def test_what_a_table_of_a_page_cannot_keep_is_told_of_with_its_line() -> None:
+    found = read("""
+        <html><body><h1>A Seminar</h1><table><tr><th>Week</th><th>Date</th><th>Speaker</th><th>Title</th></tr>
+        <tr><td>1</td><td>2026-03-05 9:00-10:00</td><td>Petra Lind</td><td>Wide networks</td></tr>
+        <tr><td colspan="4">Easter break</td></tr></table></body></html>
+        """)
+    assert told(found) == ["2026-03-05 09:00-10:00: Petra Lind: Wide networks"]
+    assert warnings(found) == [
+        "line 1: 'Week' heads a column that is not known: not read",
+        "line 3: 'Easter break' stands under no day: not read",
+    ]
 
 
 # Whole lists, each beside what a person reads in it ----------------------------------------------------------------

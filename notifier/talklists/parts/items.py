@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from notifier.talklists.parts import cells as cells
+from notifier.talklists.parts.dates import Order
 from notifier.talklists.parts.labels import find_label
 from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.rows import Row
-from notifier.talklists.parts.standings import status_in, without_notice
+from notifier.talklists.parts.standings import is_notice, status_in, without_notice
 from notifier.talklists.parts.terms import is_term, term_in
 from notifier.talks import Status
 
@@ -23,11 +24,18 @@ DAY = (
 )
 _LONGEST = 1500  # characters; a longer line is no speaker with a title
 _MOST_WORDS = 14  # of a day, its hours and their zone
+# Only such a word is looked at as the last one of a time, which is what takes long.
+_ENDS_TIME = re.compile(
+    r"[\d/\u2e80-\uffef]|\b(?:[ap]\.?m|noon|uhr|h|time|[a-z]{2,4}t|utc|gmt|beijing|shanghai"
+    r"|(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\b",
+    re.IGNORECASE,
+)
 _WORDS_OF_ZONE = 3  # which are no time before the last of them is read: Eastern Standard Time
 _WEEKDAY = (
     r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Die|Mit|Don|Fre|Sam|Son|Lun|Mar|Mer|Jeu|Ven|Dim)[a-z]{0,8}\.?,?\s+(?:den |le )?"
     r"|(?:周|星期)[一二三四五六日天][,，\s]*)?"
 )
+_STROKED_DAY = re.compile(rf"[*_]{{0,3}}{_WEEKDAY}\d{{1,2}}/\d{{1,2}}(?:/\d\d(?:\d\d)?)?(?![\d/])[*_]{{0,3}}")
 _BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}{_WEEKDAY}({DAY})")
 
 
@@ -59,17 +67,22 @@ class _Day:
 
 
 def with_years(items: Iterable[Item], above: Iterable[str] = ()) -> Iterator[Item]:
-    """The items with the year of their term in the days that name none, without the lines that only name a term.
+    """The items with the year in the days that open them written in full, without the lines that only name a term.
 
     The term is the one that the last such line names, or else the first that any line names; `above` are earlier lines.
     """
+    items = list(items)
     term = next(filter(None, map(term_in, above)), None)
+    order = Order.of(found[0] for item in items if (found := _STROKED_DAY.match(item.words)))
     for item in items:
         if is_term(item.words):
             term = term_in(item.words)
             continue
         term = term or term_in(item.words)
-        yield replace(item, words=term.dated(item.words)) if term else item
+        words = term.dated(item.words) if term else item.words
+        if order and (found := _STROKED_DAY.match(words)):
+            words = f"{order.made_plain(found[0].strip(' *_'), term.year_of if term else None)} {words[found.end() :]}"
+        yield replace(item, words=words)
 
 
 def are_listed(items: Iterable[Item]) -> bool:
@@ -133,7 +146,7 @@ def _parted(words: str) -> tuple[str, str]:
     longest, best = 0, ""
     for count in range(1, min(len(pieces), _MOST_WORDS) + 1):
         when = " ".join(pieces[:count]).rstrip(" :：,，|—–->")
-        if _is_when(when):
+        if _ENDS_TIME.search(pieces[count - 1]) and _is_when(when):
             longest, best = count, when
         elif longest and count - longest > _WORDS_OF_ZONE:
             break
@@ -181,6 +194,9 @@ def _take(day: _Day, item: Item, warn: Warn) -> None:
 
 def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
     words = item.words
+    if is_notice(words) and not day.talks:
+        _note(day, without_notice(words)[1], warn)
+        return
     talk = _who_and_what(words)
     if day.talks and "speakers" not in talk and day.talks[-1][1].keys() == {"speakers"}:
         day.talks[-1][1]["title"] = talk["title"]
@@ -194,6 +210,12 @@ def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
 _REMARK = re.compile(r"[(（]([^()（）]{1,60})[)）]\W*(?=\w)")  # right behind a day
 _QUOTES = '"“”«»„「」『』《》'
 _PARTING = re.compile(r"[\w)）]\s*(?:[:：,，;；|]|\s[-–—])\s*\w")  # what could stand between a speaker and a title
+# What stands behind the colon of a title, and is no talk's title by itself: Monte Carlo: A Survey
+_NO_TITLE = re.compile(
+    r"(?:an?|the|some|from)\s(?:\w+\s){0,3}?(?:survey|introduction|overview|review|primer|tutorial|tour|guide|perspective"
+    r"|view|approach|practice|update)s?\W*",
+    re.IGNORECASE,
+)
 _TARGET = re.compile(r"(?<=\])\([^()\s]*\)")  # of a link, in which signs part nothing
 _LINK = re.compile(r"\[[^\[\]]*\]\([^()\s]*\)")
 _LINKS_BEHIND = re.compile(rf"(?:[\s,，;；、|·(（]*{_LINK.pattern}[)）]?)+\W*$")
@@ -220,7 +242,7 @@ def _who_and_what(words: str) -> dict[str, str]:
     for form in _FORMS:
         if parts := form.fullmatch(masked):
             who, what = (words[slice(*parts.span(name))] for name in ("who", "what"))
-            if _are_people(who):
+            if _are_people(who) and not (_NO_TITLE.fullmatch(what) and not who.rstrip().endswith((")", "）"))):
                 return {"speakers": who, "title": what}
     found, _ = people(cells.without_links(words))
     if _are_people(words) and all(person.affiliations for person in found):

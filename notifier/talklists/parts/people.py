@@ -22,7 +22,7 @@ _INSTITUTION = re.compile(
     r"|google|microsoft|meta|facebook|deepmind|openai|huawei|tencent|alibaba|damo|bytedance|baidu|nvidia|amazon|apple"
     r"|ibm|intel|inria|cnrs|caltech|kaust|epfl|virginia tech|georgia tech"
     r"|(?-i:ETH|MIT|ENS|NYU|CMU|UCLA|UCSD|UCSB|UCL|UIUC|USC|NUS|NTU|HKU|HKUST|CUHK|CityU|PolyU|USTC|SJTU|PKU|CAS|AMSS"
-    r"|BICMR|IIT|TUM|KTH|RWTH|MPI|RIKEN|NIST|NASA))\b",
+    r"|BICMR|IIT|TUM|KTH|RWTH|MPI|UNC|UC|UT|UW|TU|LMU|LSE|KCL|UBC|SUNY|CUNY|RIKEN|NIST|NASA))\b",
     re.IGNORECASE,
 )
 _INSTITUTION_ZH = re.compile(
@@ -43,6 +43,20 @@ _NAME_WORD = re.compile(r"[^\W\d_][\w'’.-]*")
 _PARTICLE = re.compile(r"d[aeiou]|del|della|van|von|de[rn]|la|le|el|al|bin|ter|dos")
 _CJK = re.compile("[\u2e80-\u9fff]")
 _FOOTNOTE = re.compile(r"(?<=\w)\s?\^?[\d*†‡§](?:\s?,\s?[\d*†‡§])*$")
+# Words that stand in titles of talks, and of sessions, and that nobody is called; by their ends or by themselves.
+_NO_NAME = re.compile(
+    r"\b(?:\w{3,}(?:tions?|sions?|ology|ometry|ities|icity|ivity|ality|ability|isms?|ical|ional|yses|ysis|amics|etics"
+    r"|istics|works)|\w{4,}ments?"
+    r"|learning|computing|processing|modell?ing|sampling|scaling|training|coding|reasoning|grokking|mixing|tuning"
+    r"|deep (?=learn|neural)|neural|graphs?|quantum|random|stochastic|spectral|optimal|robust|causal|bayesian|gaussian"
+    r"|(?:non)?linear|nonlocal|global|discrete|convex|sparse|modern|recent|applied|numerical|fairness|robustness"
+    r"|theor(?:y|em|ems|ies)|methods?|models?|data|systems?|process(?:es)?|spaces|groups?|algebras?|analysis|physics"
+    r"|mathematics|problems?|flows?|transport|chains|matri(?:x|ces)|tensors?|kernels?|trees|nets|languages?|vision"
+    r"|attention|transformers?|algorithms?|inference|sciences?|intelligence|surfaces?|manifolds?|curves|knots|numbers"
+    r"|primes|forms|waves|particles?|energy|seminars?|session|meetings?|workshops?|colloquium|lectures?|talks?|club"
+    r"|defen[cs]e|discussion|series|panel|lunch|coffee|break|week|papers?|topics?|title|speakers?|survey|overview)\b",
+    re.IGNORECASE,
+)
 _SPACED_NAME = re.compile("(?<=^[\u4e00-\u9fff]) (?=[\u4e00-\u9fff](?: |$))")  # 苏 晴, as wide as a name of three signs
 _BETWEEN = re.compile(r"\s*[;；、\t\n|]\s*")
 _AND = re.compile(r"\s*,?\s(?:[&＆]|and|及|和|与)\s\s*", re.IGNORECASE)
@@ -234,8 +248,12 @@ def has_name_shape(text: str) -> bool:
 
 
 def is_proper_name(text: str) -> bool:
-    """Whether a text without a label is a person's name rather than `Deep learning`: with capitals, as names have."""
-    return has_name_shape(text) and all(not w[0].islower() or _PARTICLE.fullmatch(w) for w in text.split())
+    """Whether a text without a label is a person's name rather than `Deep learning`, `Deep Nets` or `Guest Lecture`.
+
+    A name has capitals, and none of the words that only titles have.
+    """
+    has_capitals = all(not w[0].islower() or _PARTICLE.fullmatch(w) for w in text.split())
+    return has_name_shape(text) and has_capitals and _NO_NAME.search(text) is None
 
 
 def is_chinese_name(text: str) -> bool:

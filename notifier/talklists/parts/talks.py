@@ -56,7 +56,7 @@ def talk_of(block: Block, warn: Warn) -> TalkDraft | None:
     abstract, abstract_zh = _abstracts(block, warn)
     if not titles:
         warn(block.number, "this talk has no title")
-    if not block.of(Kind.SPEAKER):
+    if not block.of(Kind.SPEAKER) and (title or not notice):
         warn(block.number, "this talk has no speaker")
     talk = Talk(
         title=title,
