@@ -204,9 +204,7 @@ def needed_head_starts(durations: Iterable[tuple[Notice, timedelta]]) -> dict[Ke
     needed: dict[Key, timedelta] = {}
     free_until = datetime.max.replace(tzinfo=UTC)
     for notice, duration in sorted(durations, key=lambda pair: (pair[0].deadline, pair[0].key), reverse=True):
-        begins = min(notice.deadline, free_until) - duration
-        if duration:
-            free_until = begins
+        begins = free_until = min(notice.deadline, free_until) - duration
         if notice.kind is Kind.REMINDER and begins < notice.ruled:
             needed[notice.key] = min(notice.ruled - begins, HEAD_START)
     return needed
@@ -236,9 +234,9 @@ def _news(told: Session, session: Session, *, reminded: bool = False) -> list[Di
     return [d for d in revisions.differences(told, session) if revisions.is_material(d, reminded=reminded)]
 
 
-def rule_names(rules: Rules, leads: Iterable[timedelta] = ()) -> tuple[str, ...]:
-    """The name of every rule in force: the seminar's, and a reminder for each lead time that a subscriber chose."""
-    reminders = tuple(_reminder_rule(lead) for lead in sorted({*rules.reminders, *leads}, reverse=True))
+def rule_names(rules: Rules) -> tuple[str, ...]:
+    """The name of every rule of the seminar's own."""
+    reminders = tuple(map(_reminder_rule, rules.reminders))
     return reminders if rules.announcement is None else ("announcement", *reminders)
 
 
@@ -293,7 +291,7 @@ def _scheduled(session: Session, rules: Rules, facts: Facts, generation: int) ->
             rules.announcement,
             everyone,
         )
-    for lead in sorted({*rules.reminders, *facts.leads}, reverse=True):
+    for lead in {*rules.reminders, *facts.leads}:
         # In UTC: wall-clock arithmetic would be an hour off across a change of daylight saving time.
         due = start - lead
         deadline = min(start - CLOSED_DOOR, max(due, known) + lateness_allowed(lead))
@@ -383,7 +381,7 @@ def _change(session: Session, rules: Rules, facts: Facts, now: datetime) -> Deci
     changes = [s for s in settled if s.kind in (Kind.CHANGE, Kind.CANCELLED)]
     if edited >= over or any(s.at >= edited and s.verdict is not Verdict.OPEN for s in changes):
         return None  # the session was rewritten when it was past, or this change has expired already
-    kind = Kind.CANCELLED if session.is_cancelled and not before.is_cancelled else Kind.CHANGE
+    kind = Kind.CANCELLED if session.is_cancelled else Kind.CHANGE
     generation = max((s.generation for s in settled), default=0) + any(revisions.is_schedule(d) for d in news)
     soonest = min(before.start, session.start)
     due = _settled_at(edited, soonest, rules.settle).astimezone(UTC)

@@ -73,7 +73,7 @@ class Ledger(RuleBasedStateMachine):
         self.on_wire: list[tuple[Claim, Fate]] = []
         self.takes = timedelta()
         self.store = self.runner.run(SqliteStore.open(":memory:"))
-        self.run(self.store.begin(self.now - 2 * DAYS, rule_names(RULES, [3 * HOURS])))
+        self.run(self.store.begin(self.now - 2 * DAYS, (*rule_names(RULES), "reminder-3h")))
         self.run(self.store.subscribe([ADA, BOB], self.now))
 
     def teardown(self) -> None:
@@ -165,7 +165,7 @@ class Ledger(RuleBasedStateMachine):
     def the_daemon_is_killed(self) -> None:
         self.run(self.store.claim(2, self.now, self.paused))  # claimed, and nothing done for them
         self.on_wire.clear()
-        self.run(self.store.begin(self.now, rule_names(RULES, [3 * HOURS])))
+        self.run(self.store.begin(self.now, (*rule_names(RULES), "reminder-3h")))
 
     # --- the daemon ---
 

@@ -7,7 +7,10 @@ import pytest
 from samples import DAYS, HOURS, LONG_AGO, ROOM, START, TALKS, seminar, session
 
 from notifier.notices import (
+    CLOSED_DOOR,
     HEAD_START,
+    LAST_DAY,
+    LOOK_BACK,
     Decision,
     Facts,
     Kind,
@@ -16,6 +19,7 @@ from notifier.notices import (
     Rules,
     Settled,
     Verdict,
+    audience,
     decide,
     is_stale,
     lateness_allowed,
@@ -23,7 +27,7 @@ from notifier.notices import (
     next_due,
     rule_names,
 )
-from notifier.talks import Room, Session, Speaker, Status, Talk
+from notifier.talks import Audience, Room, Session, Speaker, Status, Talk
 
 RULES = Rules()
 FACTS = Facts(baseline=LONG_AGO)
@@ -75,9 +79,40 @@ def test_a_day_before_is_a_day_of_time_across_a_change_of_clocks() -> None:
     assert start.astimezone(UTC) - decision.notice.due == DAYS
 
 
+def test_decisions_come_in_the_order_of_their_time() -> None:
+    later = session(START + HOURS, id="later")
+    due = [d.notice.due for d in decide(seminar(later, session()), RULES, FACTS, START - 9 * DAYS)]
+    assert due == sorted(due)
+    assert len(due) == 6
+
+
+def test_nothing_is_decided_of_what_is_long_past_or_was_before_the_first_start() -> None:
+    end = START + 2 * HOURS
+    assert verdicts(end + LOOK_BACK - MINUTES) != {}
+    assert verdicts(end + LOOK_BACK) == {}
+    assert verdicts(START - HOURS, Facts(START - MINUTES)) != {}
+    assert verdicts(START - HOURS, Facts(START)) == {}
+
+
+def test_every_rule_has_a_name() -> None:
+    assert rule_names(RULES) == ("announcement", "reminder-1d", "reminder-1h")
+    assert rule_names(Rules(announcement=None, reminders=(HOURS,))) == ("reminder-1h",)
+
+
+def test_no_announcement_is_due_where_there_is_no_rule_for_one() -> None:
+    assert set(verdicts(START - 9 * DAYS, rules=Rules(announcement=None))) == {"reminder-1d", "reminder-1h"}
+
+
 def test_a_settled_notice_never_opens_again() -> None:
     facts = Facts(LONG_AGO, settled={"2021-11-27": (opened("reminder-1d"),)})
     assert verdicts(START - 23 * HOURS, facts)["reminder-1d"] is Verdict.DONE
+
+
+def test_why_a_notice_was_settled_without_opening_is_said() -> None:
+    settled = (opened("reminder-1h"), Settled(Kind.REMINDER, "reminder-1d", 0, Verdict.EXPIRED, START, 0, "too late"))
+    decisions = decide(seminar(), RULES, Facts(LONG_AGO, settled={"2021-11-27": settled}), START)
+    reasons = {d.notice.rule: d.reason for d in decisions if d.verdict is Verdict.DONE}
+    assert reasons == {"reminder-1h": "", "reminder-1d": "expired: too late"}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +152,21 @@ def test_what_was_due_before_the_first_start_is_skipped() -> None:
     }
 
 
+def test_a_session_added_after_the_first_start_is_told_of_though_that_was_due_before_it() -> None:
+    first_start, added = START - 23 * HOURS, START - 22 * HOURS
+    new = session(created=added, modified=added)
+    assert verdicts(added, Facts(first_start), new)["reminder-1d"] is Verdict.OPEN
+
+
+def test_what_is_due_in_the_moment_of_the_first_start_is_sent() -> None:
+    facts = Facts(baseline=START - DAYS)
+    assert verdicts(START - DAYS, facts, session(created=START - DAYS, modified=START - DAYS)) == {
+        "announcement": Verdict.SKIPPED,
+        "reminder-1d": Verdict.OPEN,
+        "reminder-1h": Verdict.WAITING,
+    }
+
+
 def test_a_session_added_20_hours_before_is_told_of_at_once() -> None:
     added = START - 20 * HOURS
     decisions = decide(seminar(session(created=added, modified=added)), RULES, FACTS, added)
@@ -126,6 +176,10 @@ def test_a_session_added_20_hours_before_is_told_of_at_once() -> None:
 def test_a_rule_added_after_it_was_due_sends_nothing() -> None:
     facts = Facts(LONG_AGO, rules={"reminder-1d": START - 20 * HOURS})
     assert verdicts(START - 20 * HOURS, facts)["reminder-1d"] is Verdict.SKIPPED
+    at_its_time = Facts(LONG_AGO, rules={"reminder-1d": START - DAYS})
+    assert verdicts(START - 20 * HOURS, at_its_time)["reminder-1d"] is Verdict.OPEN
+    added_since = session(created=START - 19 * HOURS, modified=START - 19 * HOURS)
+    assert verdicts(START - 19 * HOURS, facts, added_since)["reminder-1d"] is Verdict.OPEN
 
 
 def test_an_announcement_waits_for_a_title_up_to_the_reminder() -> None:
@@ -134,6 +188,29 @@ def test_an_announcement_waits_for_a_title_up_to_the_reminder() -> None:
     assert verdicts(START - DAYS, FACTS, bare)["announcement"] is Verdict.SKIPPED
     filled = session(modified=START - 3 * DAYS)
     assert verdicts(START - 3 * DAYS, FACTS, filled)["announcement"] is Verdict.OPEN
+
+
+def test_one_talk_with_title_and_speaker_is_enough_to_announce() -> None:
+    assert (
+        verdicts(START - 3 * DAYS, FACTS, session(talks=(Talk(), TALKS[0]), modified=START - 3 * DAYS))["announcement"]
+        is Verdict.OPEN
+    )
+    for bare in (Talk(title="冷冻电镜原理及相关算法"), Talk(speakers=TALKS[0].speakers)):
+        assert verdicts(START - 3 * DAYS, FACTS, session(talks=(bare,)))["announcement"] is Verdict.WAITING
+
+
+def test_a_reminder_goes_out_also_where_no_talk_has_a_title() -> None:
+    assert verdicts(START - DAYS, FACTS, session(talks=()))["reminder-1d"] is Verdict.OPEN
+
+
+@pytest.mark.parametrize("talks", [TALKS, ()], ids=["announceable", "bare"])
+def test_an_announcement_ends_where_the_reminder_begins_or_the_doors_close(talks: tuple[Talk, ...]) -> None:
+    rules = Rules(reminders=())
+    added = START - 3 * HOURS
+    late = session(created=added, modified=added, talks=talks)
+    (decision,) = decide(seminar(late), rules, FACTS, added)
+    assert decision.notice.deadline == START - CLOSED_DOOR
+    assert verdicts(added, rules=rules)["announcement"] is Verdict.EXPIRED
 
 
 def test_a_cancelled_session_reminds_nobody() -> None:
@@ -157,6 +234,49 @@ def test_a_move_is_told_after_the_settle_time_and_makes_reminders_due_again() ->
     assert waiting == {("reminder-1d", 1), ("reminder-1h", 1), ("announcement", 1)} - {
         (d.notice.rule, 1) for d in decisions if d.verdict is Verdict.SUPERSEDED
     }
+
+
+def test_while_a_change_waits_for_further_edits_no_reminder_opens() -> None:
+    edited = START - DAYS - 5 * MINUTES
+    other_room = session(room=Room(url="https://meeting.tencent.com/dm/another"), modified=edited)
+    facts = Facts(
+        LONG_AGO,
+        settled={"2021-11-27": (opened("reminder-2d", at=START - 2 * DAYS),)},
+        told={"2021-11-27": session()},
+    )
+    decisions = {d.notice.rule: d for d in decide(seminar(other_room), RULES, facts, START - DAYS)}
+    assert (decisions["change-1"].verdict, decisions["change-1"].reason) == (
+        Verdict.WAITING,
+        "further edits may follow",
+    )
+    assert (decisions["reminder-1d"].verdict, decisions["reminder-1d"].reason) == (
+        Verdict.WAITING,
+        "a change of this session is told first",
+    )
+
+
+def test_only_a_new_time_makes_reminders_due_again() -> None:
+    """Generations count the changes of time, also where more has changed with it."""
+    other_room = Room(url="https://meeting.tencent.com/dm/another")
+    edited = START - 20 * HOURS
+    in_force = told(session(), opened("reminder-1d", generation=2))
+    for edit, generation in (
+        (session(room=other_room, modified=edited), 2),
+        (session(START + DAYS, room=other_room, modified=edited), 3),
+    ):
+        decisions = decide(seminar(edit), RULES, in_force, edited + 10 * MINUTES)
+        assert only(decisions, Verdict.OPEN).notice.generation == generation
+
+
+def test_a_change_is_news_until_the_later_of_both_ends_and_urgent_by_the_earlier_start() -> None:
+    edited = START - 30 * MINUTES
+    for before, after in ((session(), session(START + DAYS)), (session(START + DAYS), session())):
+        change = next(
+            d
+            for d in decide(seminar(replace(after, modified=edited)), RULES, told(before), edited)
+            if d.notice.kind is Kind.CHANGE
+        )
+        assert (change.verdict, change.notice.deadline) == (Verdict.OPEN, START + DAYS + 2 * HOURS)
 
 
 def test_a_change_takes_the_place_of_a_reminder_that_is_already_due() -> None:
@@ -202,6 +322,22 @@ def test_a_word_lets_a_change_out_unless_the_list_was_edited_since() -> None:
     assert verdicts(edited + 15 * MINUTES, approved, again, rules=CAREFUL)["change-1"] is Verdict.WAITING
     reframed = replace(again, edited=edited)  # by new settings, of which nobody is told
     assert verdicts(edited + 10 * MINUTES, approved, reframed, rules=CAREFUL)["change-1"] is Verdict.OPEN
+
+
+def test_no_change_waits_for_a_person_where_none_is_asked_for() -> None:
+    edited = START - 20 * HOURS
+    moved = session(START + 7 * DAYS, modified=edited)
+    assert verdicts(edited + 10 * MINUTES, told(session()), moved, rules=Rules(approve_above=0))["change-1"] is (
+        Verdict.OPEN
+    )
+
+
+def test_for_how_many_a_change_is_is_the_most_who_were_ever_told() -> None:
+    edited = START - 20 * HOURS
+    moved = session(START + 7 * DAYS, modified=edited)
+    facts = told(session(), replace(opened("reminder-1h"), reached=0))
+    (change,) = [d for d in decide(seminar(moved), CAREFUL, facts, edited + 10 * MINUTES) if d.needs_approval]
+    assert "about 3 people" in change.reason
 
 
 def test_no_change_waits_for_a_person_until_the_session_begins() -> None:
@@ -269,6 +405,9 @@ def test_a_join_link_filled_in_after_the_reminder_is_told() -> None:
         told={"2021-11-27": before},
     )
     assert "change-1" not in verdicts(START - 110 * MINUTES, announced, after)
+    reached_nobody = replace(opened("reminder-1d"), reached=0)
+    unreminded = replace(announced, settled={"2021-11-27": (*announced.settled["2021-11-27"], reached_nobody)})
+    assert "change-1" not in verdicts(START - 110 * MINUTES, unreminded, after)
 
 
 def test_a_change_that_could_not_be_told_expires_once() -> None:
@@ -277,6 +416,18 @@ def test_a_change_that_could_not_be_told_expires_once() -> None:
     assert verdicts(late, told(session()), moved)["change-1"] is Verdict.EXPIRED
     expired = Settled(Kind.CHANGE, "change-1", 1, Verdict.EXPIRED, late)
     assert not any(r.startswith("change") for r in verdicts(late, told(session(), expired), moved))
+
+
+def test_an_edit_after_a_change_that_could_not_be_told_is_told() -> None:
+    expired = Settled(Kind.CHANGE, "change-1", 1, Verdict.EXPIRED, START - 5 * HOURS)
+    again = session(START + DAYS, modified=START - 4 * HOURS)
+    assert verdicts(START - 3 * HOURS, told(session(), expired), again)["change-2"] is Verdict.OPEN
+
+
+def test_an_edit_in_the_moment_in_which_a_change_was_told_is_told_as_well() -> None:
+    at = START - 5 * HOURS
+    facts = told(session(), opened("change-1", Kind.CHANGE, at=at))
+    assert verdicts(START - 3 * HOURS, facts, session(START + DAYS, modified=at))["change-2"] is Verdict.OPEN
 
 
 def test_a_session_rewritten_when_it_is_past_is_no_news() -> None:
@@ -288,12 +439,31 @@ def test_the_next_due_instant_is_the_soonest_that_waits() -> None:
     now = START - 3 * DAYS
     facts = Facts(LONG_AGO, settled={"2021-11-27": (opened("announcement", Kind.ANNOUNCEMENT),)})
     assert next_due(decide(seminar(), RULES, facts, now), now) == START - DAYS
+    untitled = decide(seminar(session(talks=())), RULES, FACTS, now)  # its announcement waits, and is overdue
+    assert next_due(untitled, now) == START - DAYS
+    assert next_due((), now) is None
 
 
 def test_a_mail_about_a_session_that_has_materially_changed_since_is_stale() -> None:
     assert is_stale(session(), session(START + HOURS))
     assert is_stale(session(), session(status=Status.CANCELLED))
     assert is_stale(session(), session(room=Room(url="https://meeting.tencent.com/dm/another")))
+    assert not is_stale(None, session())  # a notice about a subscription, in which there may be no session
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "reader"),
+    [
+        (Kind.CONFIRMATION, HOURS, Audience.PUBLIC),  # whose address it is, is not known yet
+        (Kind.REMINDER, LAST_DAY, Audience.REMINDER),
+        (Kind.CHANGE, LAST_DAY + MINUTES, Audience.SUBSCRIBERS),
+        (Kind.ANNOUNCEMENT, -HOURS, Audience.REMINDER),
+    ],
+)
+def test_who_a_mail_is_for_depends_on_its_kind_and_on_the_last_day(
+    kind: Kind, before: timedelta, reader: Audience
+) -> None:
+    assert audience(kind, session(), START - before) is reader
 
 
 def test_a_mail_is_not_stale_after_an_immaterial_or_quiet_edit() -> None:
@@ -329,6 +499,11 @@ def test_two_reminders_share_the_mail_server() -> None:
     at_once = replace(day, deadline=hour.deadline - MINUTES, due=hour.due)
     head_starts = needed_head_starts([(at_once, 60 * MINUTES), (hour, 60 * MINUTES)])
     assert head_starts == {hour.key: 20 * MINUTES, at_once.key: 80 * MINUTES}
+
+
+def test_only_reminders_begin_early() -> None:
+    announcement = waiting(START - 9 * DAYS)["announcement"]
+    assert needed_head_starts([(announcement, 3 * DAYS)]) == {}
 
 
 def test_no_reminder_begins_more_than_half_a_day_early() -> None:
