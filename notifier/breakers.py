@@ -14,6 +14,7 @@ from notifier.replies import Answer, Fault, Outcome
 
 RESTS = tuple(timedelta(seconds=s) for s in (1, 15, 30, 60, 120, 300, 900))
 UNTIL_RELOAD = timedelta(hours=1)  # at the longest: what a provider mended by itself at night must not lose a reminder
+_AHEAD = timedelta(minutes=5)  # a rest that begins later than so long from now was begun by a clock that was wrong
 _SOFT = 3  # so many in a row of what may be a recipient's or a single link's fault are the server's
 
 
@@ -32,6 +33,7 @@ class Breaker:
         self._soft = 0
         self._has_worked = False
         self._was_rate = False  # what the last setback spoke of
+        self._rest = timedelta()
         self._rest_until: datetime | None = None
 
     @property
@@ -46,7 +48,7 @@ class Breaker:
 
     def opens_at(self, now: datetime) -> datetime:
         """When the server may be tried next: now, or later."""
-        return now if self._rest_until is None else max(now, self._rest_until)
+        return now if self._rest_until is None or not self._is_resting(now) else self._rest_until
 
     def heed(self, outcome: Outcome, now: datetime) -> timedelta | None:
         """Takes note of an outcome; returns the rest that begins with it, if one does."""
@@ -57,7 +59,7 @@ class Breaker:
             return None
         if not self._is_setback(outcome):
             return None
-        if self._rest_until is not None and now < self._rest_until:
+        if self._is_resting(now):
             return None  # what was on its way when the rest began
         self._soft = 0
         self.trouble = outcome.reply
@@ -70,13 +72,17 @@ class Breaker:
             rest = max(rest, outcome.pause)
         self._setbacks += 1
         self._was_rate = outcome.fault is Fault.RATE
-        self._rest_until = now + rest
+        self._rest, self._rest_until = rest, now + rest
         return rest
 
     def mended(self) -> None:
         """Ends the rest: a person says that something was done about it."""
         self._rest_until = None
         self.is_stopped = False
+
+    def _is_resting(self, now: datetime) -> bool:
+        """Whether the rest goes on; one that a clock began which was ahead then is over."""
+        return self._rest_until is not None and self._rest_until - self._rest - _AHEAD <= now < self._rest_until
 
     def _is_setback(self, outcome: Outcome) -> bool:
         if outcome.answer is Answer.RELAY or outcome.fault in (Fault.RATE, Fault.SETTINGS) or outcome.code == 421:

@@ -205,8 +205,7 @@ class Daemon:
             with suppress(NotImplementedError, RuntimeError):  # not on Windows, and not outside the main thread
                 loop.add_signal_handler(number, act)
                 held.callback(loop.remove_signal_handler, number)
-        tick = self._config.notices.tick.total_seconds()
-        self._scheduler.add_job(self._awake, IntervalTrigger(seconds=tick, timezone=UTC), id="tick")
+        self._call_every(self._config.notices.tick, self._awake, "tick")
         self._scheduler.start()
         held.callback(self._scheduler.shutdown)
         held.push_async_callback(self._end_tasks)
@@ -223,9 +222,17 @@ class Daemon:
         leniency = Leniency(bounces.soft_limit, bounces.soft_within)
         collector = Collector(self._store, mailbox, lambda: self._people.keyring, self._now, leniency)
         held.callback(collector.close)
-        every = IntervalTrigger(seconds=bounces.every.total_seconds(), timezone=UTC)
-        self._scheduler.add_job(self._awake_collector, every, id="collect")
+        self._call_every(bounces.every, self._awake_collector, "collect")
         self._spawn(self._collecting(collector))
+
+    def _call_every(self, span: timedelta, act: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self._scheduler.add_job(act, IntervalTrigger(seconds=span.total_seconds(), timezone=UTC), id=name)
+
+    def _call_anew(self) -> None:
+        """Counts every interval from now: the scheduler's appointments are by the wall clock, which was set back."""
+        for job in self._scheduler.get_jobs():
+            if isinstance(job.trigger, IntervalTrigger):
+                job.reschedule(IntervalTrigger(seconds=job.trigger.interval_length, timezone=UTC))
 
     # Coroutines, since APScheduler calls anything else in a thread, from which an event must not be set.
 
@@ -282,6 +289,7 @@ class Daemon:
             asleep = clock.since_boot() - self._reconciled
             if asleep > OVERSLEPT:
                 log.error("nothing was reconciled for %d s; waking up without the scheduler", asleep.total_seconds())
+                self._call_anew()
                 self._wake.set()
             else:
                 systemd.tell("WATCHDOG=1", f"STATUS={self._next_words()}")
@@ -290,12 +298,10 @@ class Daemon:
 
     async def _reconcile(self) -> None:
         now = self._now()
-        await self._publisher.look(now)
         self._doubt = self._guard.observe(now, clock.since_boot())
-        self._dispatcher.hold = self._doubt or await self._store.fact("hold")
-        if self._dispatcher.hold:
-            log.warning("nothing is sent: %s", self._dispatcher.hold)
+        await self._hold()
         if not self._doubt:
+            await self._publisher.look(now)
             await self._settle(now)
             if late := (await self._store.expire(now)).late:
                 log.error("expired deliveries=%d", late)
@@ -305,6 +311,13 @@ class Daemon:
         self._dispatcher.wake()
         await self._tell_progress(now)
         self._reconciled = clock.since_boot()
+
+    async def _hold(self) -> None:
+        """Stops the mail, or lets it go on, as the clock and the operator say; the log is told when that changes."""
+        hold = self._doubt or await self._store.fact("hold")
+        if hold != self._dispatcher.hold:
+            log.warning("nothing is sent: %s", hold) if hold else log.info("what is due is sent again")
+        self._dispatcher.hold = hold
 
     async def _note_high_water(self) -> None:
         """Keeps the latest time, for a start with a clock that is behind by more than `clock.BEHIND`."""
@@ -346,7 +359,7 @@ class Daemon:
 
     async def _tell_progress(self, now: datetime) -> None:
         """Logs once a minute how far every mailing has come since it was last told of, and when one is over."""
-        if self._progress_told is not None and now - self._progress_told < PROGRESS_EVERY:
+        if self._progress_told is not None and abs(now - self._progress_told) < PROGRESS_EVERY:
             return
         mailings = {one.notice.name: one for one in await self._store.progress()}
         for name in self.mailings.keys() - mailings.keys():
@@ -363,13 +376,17 @@ class Daemon:
 
     def _hang_up(self) -> None:
         async def reload() -> None:
-            with suppress(NotifierError):  # it was told of already
+            with suppress(NotifierError):  # it was told of already, as was the clock
                 await self.reload()
 
         self._spawn(reload())
 
     async def reload(self, *, allow_removals: bool = False) -> str:
         """Reads templates and list now and says what changed. What cannot be used is refused, and the old one stays."""
+        if self._doubt:
+            raise NotifierError(
+                Problem(f"nothing is published now: {self._doubt}", "set the clock, or wait ten minutes")
+            )
         systemd.tell("RELOADING=1", f"MONOTONIC_USEC={int(clock.since_boot().total_seconds() * 1e6)}")
         try:
             self._mail_templates, self._publisher.templates = self._templates()

@@ -98,7 +98,7 @@ class Publisher:
                 await self._take(data, now)
         except NotifierError as error:
             self.refuse(error)
-        if self.snapshot is None or now >= self.snapshot.until:
+        if self.snapshot is None or not self.snapshot.is_true_at(now):
             await self._publish()
 
     async def reload(self, *, allow_removals: bool = False) -> str:

@@ -144,7 +144,7 @@ class Pace:
         """Halves the rate, unless the complaint is an accident among many successes, or of the burst already heeded."""
         is_accident = self._since_complaint >= _FAR_APART
         self._since_complaint = 0
-        is_heeded = self._lowered_at is not None and now - self._lowered_at < _EPISODE
+        is_heeded = self._lowered_at is not None and abs(now - self._lowered_at) < _EPISODE
         if is_accident or is_heeded:
             return
         if math.isinf(self._ceiling):
@@ -208,7 +208,10 @@ class _Window:
         return made
 
     def count(self, now: datetime) -> int:
-        oldest = self._number(now) - _SLOTS
+        newest = self._number(now)
+        if self._slots and self._slots[-1][0] > newest:
+            self._date_back(newest)
+        oldest = newest - _SLOTS
         while self._slots and self._slots[0][0] < oldest:
             self._sum -= self._slots.popleft()[1]
         return self._sum
@@ -242,6 +245,14 @@ class _Window:
         self._slots[-1][1] += count
         self._sum += count
         return is_new
+
+    def _date_back(self, newest: int) -> None:
+        """Counts as sent just now what a clock sent that was ahead: else it would count until that time comes."""
+        ahead = 0
+        while self._slots and self._slots[-1][0] >= newest:
+            ahead += self._slots.pop()[1]
+        self._slots.append([newest, ahead])
+        self._slot_ends = _EPOCH + (newest + 1) * self._width
 
     def take_off(self, count: int) -> None:
         while count and self._slots:

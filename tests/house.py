@@ -185,9 +185,9 @@ class House:
         while self.now < until:
             self.now = min(until, self.now + timedelta(hours=12))
             for _ in range(2):  # the first may have begun before
-                await self._reconciled()
+                await self.reconciled()
 
-    async def _reconciled(self) -> None:
+    async def reconciled(self) -> None:
         """Waits until the daemon has looked at clock, list and ledger once more."""
         daemon = self.daemon
         assert daemon is not None

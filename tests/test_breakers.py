@@ -92,3 +92,12 @@ def test_what_was_on_its_way_when_the_rest_began_does_not_make_it_longer() -> No
 
 def test_the_rests_may_be_chosen() -> None:
     assert rests(Breaker([SECOND, 2 * SECOND]), CLOSING, 3) == [SECOND, 2 * SECOND, 2 * SECOND]
+
+
+def test_a_rest_that_a_clock_began_which_was_ahead_is_over_when_it_is_set_right() -> None:
+    breaker = Breaker()
+    rests(breaker, CLOSING, 5)
+    right = NOON - timedelta(days=1)
+    assert breaker.opens_at(right) == right
+    assert breaker.heed(CLOSING, right) == RESTS[5]
+    assert breaker.opens_at(right) == right + RESTS[5]

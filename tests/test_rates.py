@@ -177,3 +177,13 @@ def test_every_provider_is_reached_in_secret_or_is_this_machine() -> None:
     for provider in PROVIDERS.values():
         assert provider.tls != "none" or provider.host == "127.0.0.1"
         assert 1 <= provider.links <= 4
+
+
+@pytest.mark.parametrize("ahead", [SECOND, 12 * 365 * DAY])
+def test_what_a_clock_sent_that_was_ahead_counts_as_sent_when_it_was_set_right(ahead: timedelta) -> None:
+    pace = Pace(QQ)
+    send_all(pace, 30, NOON + ahead)
+    pace = Pace(QQ, pace.written())
+    assert pace.available(NOON) == 0
+    assert NOON < pace.opens_at(NOON) <= NOON + MINUTE + 2 * SECOND
+    assert send_all(pace, 60)[-1] <= NOON + 4 * MINUTE

@@ -70,9 +70,9 @@ class Snapshot:
     """All that is published at one time: `documents` by path, `pages` by name and language, sessions by id.
 
     A page whose name is a path is found there in the reader's language; the others answer for something that went
-    wrong or was done. `until` is the next instant when the same seminar would be rendered otherwise. `feeds` are the
-    calendars that can be chosen, `private` those that show what is for subscribers alone; `chosen` is a tag of all of
-    them, and since when it is theirs.
+    wrong or was done. From `since` to before `until` the same seminar is rendered like this. `feeds` are the calendars
+    that can be chosen, `private` those that show what is for subscribers alone; `chosen` is a tag of all of them, and
+    since when it is theirs.
     """
 
     documents: Mapping[str, Document]
@@ -81,11 +81,16 @@ class Snapshot:
     archive: Archive
     seminar: Seminar
     site: Site
+    since: datetime
     until: datetime
     press: Press
     feeds: Feeds
     private: Feeds
     chosen: tuple[str, datetime]
+
+    def is_true_at(self, now: datetime) -> bool:
+        """Whether it is as it would be rendered now; not so either where the clock was ahead when it was."""
+        return self.since <= now < self.until
 
     @property
     def keyed(self) -> dict[str, Document]:
@@ -186,6 +191,7 @@ def build(
         past,
         public,
         site,
+        now,
         _next_change(public, now),
         press,
         Feeds(public, press, now, chosen[1], previous.feeds.asked if previous else ()),
