@@ -322,7 +322,10 @@ class _Reader:
     # Sessions -------------------------------------------------------------------------------------------------
 
     def _contents(self, event: _Event) -> Contents:
-        contents = own_contents_of(event.part, event.start) if self.is_ours else contents_of(event.part)
+        if self.is_ours:
+            contents = own_contents_of(event.part, event.start)
+        else:
+            contents = contents_of(event.part, self._said("X-WR-CALNAME", "NAME"))
         for doubt in contents.doubts:
             self._warn(doubt, event.part.line)
         return contents

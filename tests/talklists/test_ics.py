@@ -302,6 +302,11 @@ def test_an_endless_rule_is_followed_for_a_year_after_the_calendar_was_written()
         ("On the Engine - Ada Lovelace (University of Oxford)", "On the Engine", ["Ada Lovelace"]),
         ("Deep Learning: A Survey", "Deep Learning: A Survey", []),
         ("周会: 讨论", "周会: 讨论", []),
+        ("Group Meeting: Discussion", "Group Meeting: Discussion", []),
+        ("Ada Lovelace: On the Engine", "On the Engine", ["Ada Lovelace"]),
+        ("Engine Days: Ada Lovelace (Oxford) - On the Engine", "On the Engine", ["Ada Lovelace"]),
+        ("Ada Lovelace (Oxford) - On the Engine: A Survey", "On the Engine: A Survey", ["Ada Lovelace"]),
+        ("On the Engine - Part Two", "On the Engine - Part Two", []),
     ],
 )
 def test_a_summary_names_a_speaker_only_where_that_is_certain(summary: str, title: str, names: list[str]) -> None:

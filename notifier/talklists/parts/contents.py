@@ -13,7 +13,7 @@ from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.components import Component, Property
 from notifier.talklists.parts.lines import Line, is_html, lines_of_html
-from notifier.talklists.parts.people import has_name_shape, people
+from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.standings import status_in, without_notice
 from notifier.talks import Link, Livestream, Room, Speaker, Status, Talk, clean_line, clean_text
 
@@ -30,7 +30,10 @@ _ONLINE = re.compile(
 )
 _HONORIFIC = re.compile(r"^(?:Prof(?:essor)?|Dr)\b\.?\s|(?:教授|博士|研究员|老师|院士)$", re.IGNORECASE)
 _WHO_WHAT = re.compile(r"(?P<who>.{2,120}?)\s*[:：]\s*(?P<what>\S.*)")
+_WHO_DASH_WHAT = re.compile(r"(?P<who>.{2,120}?)\s+[-–—]\s+(?P<what>\S.*)")
 _WHAT_WHO = re.compile(r"(?P<what>.*\S)\s+[-–—]\s+(?P<who>.{2,120})")
+_GATHERING = re.compile("[会班课组场期讲]$")  # 周会 is no Mr Zhou
+_BY = re.compile(r"^by (.+?) as part of .+$", re.MULTILINE)  # a line of researchseminars.org
 # The lines of our own feed.
 _ANY_LIVESTREAM = ("直播", "Livestream", "直播 Livestream")
 _NUMBERED = re.compile(r"(\d{1,2})\. (.+)")
@@ -49,15 +52,18 @@ class Contents:
     doubts: tuple[str, ...] = ()
 
 
-def contents_of(event: Component) -> Contents:
-    """The contents of anybody's event: people and titles are parted only where it is certain which is which."""
+def contents_of(event: Component, calendar: str) -> Contents:
+    """The contents of anybody's event in the calendar of this name.
+
+    People and titles are parted only where it is certain which is which.
+    """
     summary, notice = without_notice(clean_line(event.text("SUMMARY")))
     description, location = plain_text(event.text("DESCRIPTION")), clean_text(event.text("LOCATION"))
     conferences = [clean_line(prop.value) for prop in event.all(*_MEETING_LINKS)]
     told = cells.joining_in("\n".join([*conferences, location, event.text("URL"), description]))
     room, livestream = _conference(event, told.room), told.livestream
-    records, rest = cells.labelled_talks(told.cut_from(description))
-    talks, doubts = _talks(records, summary, rest)
+    records, rest = cells.labelled_talks(_BY.sub(r"Speaker: \1", told.cut_from(description)))
+    talks, doubts = _talks(records, summary, rest, calendar)
     if told.replay and len(talks) == 1 and not talks[0].replay:
         talks = (replace(talks[0], replay=told.replay),)
     talks, unplaced = _with_attachments(talks, event)
@@ -90,7 +96,7 @@ def _features(prop: Property) -> list[str]:
     return prop.params.get("FEATURE", "").upper().split(",")
 
 
-def _talks(records: list[dict[str, str]], summary: str, rest: str) -> tuple[tuple[Talk, ...], list[str]]:
+def _talks(records: list[dict[str, str]], summary: str, rest: str, calendar: str) -> tuple[tuple[Talk, ...], list[str]]:
     if len(records) > 1:
         found = [rows.talk_of(record) for record in records]
         doubts = [doubt for _, doubts in found for doubt in doubts]
@@ -98,8 +104,9 @@ def _talks(records: list[dict[str, str]], summary: str, rest: str) -> tuple[tupl
             doubts.append(f'the title "{summary}" is not kept: the description names several talks')
         return tuple(talk for talk, _ in found), doubts + _left(rest)
     record = records[0] if records else {}
-    who, what = ("", summary) if "speakers" in record else _who_and_what(summary)
-    told = {"speakers": who, "title": what, "abstract": rest} | {name: text for name, text in record.items() if text}
+    who, what, series = ("", summary, "") if "speakers" in record else _who_and_what(summary)
+    told = {"speakers": who, "title": what, "abstract": rest, "kind": "" if series == calendar else series}
+    told |= {name: text for name, text in record.items() if text}
     talk, doubts = rows.talk_of(told)
     if record.get("title") and summary not in ("", talk.title) and talk.title not in summary:
         doubts.append(f'the title "{summary}" is not kept: the description calls it "{talk.title}"')
@@ -112,24 +119,40 @@ def _left(rest: str) -> list[str]:
     return ["the description says more than the talks: not kept"] if rest else []
 
 
-def _who_and_what(summary: str) -> tuple[str, str]:
-    """Speaker and title of a summary, where an affiliation or an honorific makes certain who is a person."""
-    for form in (_WHO_WHAT, _WHAT_WHO):
-        found = form.fullmatch(summary)
-        if found and _is_certainly_people(found["who"]):
-            return found["who"], found["what"]
-    return "", summary
+def _who_and_what(summary: str) -> tuple[str, str, str]:
+    """Speaker, title and series of a summary such as `Series: Ada Byron (Bath) - Engines` or `Ada Byron: Engines`.
+
+    All of it is the title where nothing makes certain who is a person.
+    """
+    series, _, rest = (part.strip() for part in summary.partition(":"))
+    if rest and not _are_certainly_people(series):
+        for form in (_WHO_DASH_WHAT, _WHO_WHAT, _WHAT_WHO):
+            if (found := form.fullmatch(rest)) and _are_certainly_people(found["who"]):
+                return found["who"], found["what"], series
+    for form in (_WHO_WHAT, _WHO_DASH_WHAT, _WHAT_WHO):
+        if (found := form.fullmatch(summary)) and _are_certainly_people(found["who"], form is _WHO_WHAT):
+            return found["who"], found["what"], ""
+    return "", summary, ""
 
 
-def _is_certainly_people(text: str) -> bool:
+def _are_certainly_people(text: str, is_before_colon: bool = False) -> bool:
+    """Whether an affiliation or an honorific shows that these are people, or the very shape of a name does."""
     found, left = people(text)
     return (
         bool(found)
         and not left
         and all(
-            (person.affiliations and has_name_shape(person.name)) or _HONORIFIC.search(person.name) for person in found
+            _HONORIFIC.search(person.name)
+            or (is_proper_name(_without_script(person.name)) and (person.affiliations or is_before_colon))
+            for person in found
         )
     )
+
+
+def _without_script(name: str) -> str:
+    if _GATHERING.search(name):
+        return ""
+    return re.sub(r"\s*[(（].*?[)）]", "", name)
 
 
 def _with_attachments(talks: tuple[Talk, ...], event: Component) -> tuple[tuple[Talk, ...], list[str]]:

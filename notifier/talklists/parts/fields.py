@@ -66,7 +66,8 @@ _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’)）\]]*$")
 _COLOPHON = re.compile(
     r"\W{0,3}(?:copyright\b|©|\(c\)\s|all rights reserved|版权所有|powered by|技术支持|.{0,3}ICP[备证]|.{0,3}公网安备"
     r"|last (?:updated|modified)|发布(?:时间|日期|人)|(?:浏览|点击|阅读)(?:次数|量)"
-    r"|最后更新|更新时间|友情链接).{0,200}",
+    r"|最后更新|更新时间|友情链接"
+    r"|(?:best|kind|warm(?:est)?) (?:regards|wishes)\b|regards,|sincerely|此致\W*$|顺颂).{0,200}",
     re.IGNORECASE,
 )
 _NAVIGATION = re.compile(

@@ -171,7 +171,7 @@ _DECORATION = re.compile(
 _BRACKETS = re.compile(r"^[【［〖\[「]\s*([^】］〗\]」]{1,40}?)\s*[】］〗\]」]\s*[:：]?\s*(.*)$", re.DOTALL)
 _BOLD = re.compile(r"^\W{0,4}?(\*{1,3}|_{1,3})([^*_\n]{1,60}?)\1\s*[:：]?\s*(.*)$", re.DOTALL)
 _BOLD_END = re.compile(r"^\*{2,3}\s*")
-_COLON = re.compile(r"[:：∶﹕︰]")
+_COLON = re.compile(r"(?<!\d)[:：∶﹕︰]|[:：∶﹕︰](?!\d\d)")  # but not the one of 13:00
 _LONGEST = 60  # characters; no label is longer, however it is decorated
 
 

@@ -93,7 +93,7 @@ class Sessions:
         if row.get("url") and not (room.url or room.meeting_id):
             # Not quoted: a passcode may stand beside it.
             self._warn(row, "the meeting link is no web link: not read", "write it like https://meeting.tencent.com/…")
-        if place := place_in(row.values):
+        if row.room is None and (place := place_in(row.values)):  # else whoever knows the room has told
             self._warn(row, f"a session has no place beside its online room: {place!r} was left out")
         if not when.day:
             self._continue(row, when, room, livestream)
@@ -290,7 +290,10 @@ def room_of(values: Mapping[str, str]) -> tuple[Room, Livestream]:
     """How to take part, from a row's own columns and from what its free `room` text says."""
     # In a column called 腾讯会议 there may stand the link as well as the number.
     number = f"会议号 {values['url']}" if values.get("url") and not _address(values["url"]) else ""
-    told = cells.joining_in("\n".join((number, *(values.get(name, "") for name in ("room", "notice", "date", "time")))))
+    # A video link leads to the meeting before a talk, and to its replay behind it.
+    video = values["replay"] if cells.is_meeting(_address(values.get("replay", ""))) else ""
+    texts = (number, video, *(values.get(name, "") for name in ("room", "notice", "date", "time")))
+    told = cells.joining_in("\n".join(texts))
     own = Room(**{name: _address(values[name]) if name.endswith("url") else cells.known(values[name])
                   for name in ROOM_FIELDS if values.get(name)})  # fmt: skip
     stream = cells.link_in(values.get("livestream", ""))
@@ -313,6 +316,7 @@ def talk_of(values: Mapping[str, str]) -> tuple[Talk, list[str]]:
     title, title_slides, title_replay, title_links = _title_links(values.get("title", ""))
     slides = cells.link_in(cells.known(values.get("slides", "")))
     homepage, replay = (cells.known(values.get(name, "")) for name in ("homepage", "replay"))
+    replay = "" if cells.is_meeting(_address(replay)) else replay
     speakers, left = cells.speakers_in(values.get("speakers", ""), values.get("affiliations", ""), _address(homepage))
     talk = Talk(
         title=cells.known(title),
