@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from notifier.pages.documents import MINUTES, Changes, Document, History, digest, key_of
 from notifier.pages.press import Press
-from notifier.pages.searches import MOST_FOUND, holds, words_of
+from notifier.pages.searches import MOST_FOUND, holds, nearest, words_of
 from notifier.pages.shown import Shown
 from notifier.pages.strips import Strip, strip
 from notifier.talks import Session
@@ -79,7 +79,7 @@ class Archive:
         """Makes the texts in which words are looked for."""
         for group in self.groups:
             for one in group.shown:
-                _ = one.text
+                _ = one.text, one.words
 
     def search(self, asked: str, year: int | None, language: str) -> Document:
         """The page with the latest sessions that hold the words asked for. Raises TemplateError."""
@@ -90,7 +90,8 @@ class Archive:
         groups = tuple(Group(year, some) for year, some in _yearly(islice(every, MOST_FOUND), zone))
         years = {group.year: len(group.shown) for group in self.groups}
         query = urlencode({"q": asked, **({"year": year} if year else {})})
-        about = {"asked": asked, "count": len(every), "listed": MOST_FOUND, "query": query}
+        near = () if every else nearest(words, (word for group in within for one in group.shown for word in one.words))
+        about = {"asked": asked, "count": len(every), "listed": MOST_FOUND, "query": query, "near": " ".join(near)}
         values = _values(year, years, groups, language, **about)
         return self.press.page("history", language, MINUTES, **values)
 
@@ -149,4 +150,4 @@ def _values(
     year: int | None, years: Mapping[int, int], groups: Iterable[Group], language: str, **others: Any
 ) -> dict[str, Any]:
     listed = [group.listed(language) for group in groups]
-    return {"asked": "", "count": None, "year": year, "years": years, "groups": listed, **others}
+    return {"asked": "", "near": "", "count": None, "year": year, "years": years, "groups": listed, **others}

@@ -36,6 +36,7 @@ from notifier.pages.documents import (
 )
 from notifier.pages.formulas import with_formulas
 from notifier.pages.pictures import picture
+from notifier.pages.searches import read_aloud
 from notifier.talks import Audience, Seminar, Session
 from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filters
 
@@ -77,6 +78,7 @@ def _filters(language: str) -> Filters:
         "weekday": lambda at: dates.format_date(at, "EEE", locale=locale),
         "month": lambda at: dates.format_date(at, "LLL", locale=locale),
         "initial": lambda at: dates.format_date(at, "LLLLL", locale=locale),
+        "aloud": read_aloud,
         "math": with_formulas,
         "plain": plain_math,
         "player": deeplinks.player,

@@ -1,16 +1,33 @@
-"""The words that somebody looks for → those of many texts in which all of them stand."""
+"""The words that somebody looks for → those of many texts in which all of them stand, or words that come near."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from anyascii import anyascii
 
 MOST_FOUND = 50  # sessions that one answer lists
 _LONGEST = 200
+_ALIKE = 0.66  # of two words, so much must agree; two of three characters of a Chinese name do
+
+_MARKS = re.compile("[\u0300-\u036f]")
+_LETTERS = re.compile("[\u00c0-\u024f]")  # of Latin that are no letter with a mark: ł, ø, ı
 
 
 def plain(text: str) -> str:
-    """The text without distinction of case and width, as texts and what is looked for in them are compared."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    """The text without distinction of case, width and accents, as texts and what is looked for in them are compared."""
+    if text.isascii():
+        return text.casefold()
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return _LETTERS.sub(lambda letter: anyascii(letter[0]), bare)
+
+
+def read_aloud(name: str) -> str:
+    """The name as it is typed on an English keyboard: 王宇航 as `wangyuhang`, by the usual one of its readings."""
+    return anyascii(name).casefold()
 
 
 def words_of(asked: str) -> tuple[str, ...]:
@@ -21,3 +38,21 @@ def words_of(asked: str) -> tuple[str, ...]:
 def holds(text: str, words: tuple[str, ...]) -> bool:
     """Whether every one of the words stands in the text, both `plain`."""
     return all(word in text for word in words)
+
+
+def nearest(words: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
+    """The words, with those that stand in no known one put as the known one that comes nearest; () without any such."""
+    known = set(known)
+    found = []
+    for word in words:
+        is_there = any(word in one for one in known)
+        near = [word] if is_there else get_close_matches(word, (one for one in known if _may_be(word, one)), 1, _ALIKE)
+        if not near:
+            return ()
+        found += near
+    return tuple(found) if tuple(found) != words else ()
+
+
+def _may_be(word: str, other: str) -> bool:
+    """Whether it is worth a closer look; of thousands of words only some are."""
+    return abs(len(word) - len(other)) <= 2 and (word[0] == other[0] or word[-1] == other[-1])

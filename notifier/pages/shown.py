@@ -19,7 +19,7 @@ from notifier.pages import deeplinks
 from notifier.pages.documents import MINUTES, Changes, Document, History, digest, key_of
 from notifier.pages.phases import Phase
 from notifier.pages.press import Press
-from notifier.pages.searches import plain
+from notifier.pages.searches import plain, read_aloud
 from notifier.pages.structured import structured
 from notifier.talks import Audience, Session
 from notifier.templates import LANGUAGES
@@ -91,13 +91,20 @@ class Shown:
 
     @cached_property
     def text(self) -> str:
-        """All of its words that a search may find, without distinction of case and width."""
+        """All of its words that a search may find, as they are compared."""
         parts = [f"{self.session.start.astimezone(ZoneInfo(self.press.head.timezone)):%Y-%m-%d}"]
         for talk in self.session.talks:
             parts += (talk.title, talk.title_zh, talk.abstract, talk.abstract_zh, talk.kind)
             for speaker in talk.speakers:
-                parts += (speaker.name, *speaker.affiliations)
+                parts += (speaker.name, read_aloud(speaker.name), *speaker.affiliations)
         return plain(plain_math("\n".join(filter(None, parts))))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of its titles and speakers, which somebody may have meant who typed others."""
+        titles = [title for talk in self.session.talks for title in (talk.title, talk.title_zh) if title]
+        names = [speaker.name for talk in self.session.talks for speaker in talk.speakers]
+        return frozenset(plain(plain_math(" ".join((*titles, *names)))).split())
 
     def about(self, language: str) -> dict[str, Any]:
         """What templates know of it in this language."""

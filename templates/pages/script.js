@@ -68,17 +68,20 @@ all("[data-player]", (link) =>
   }, { once: true }),
 );
 
+const plain = (text) => text.normalize("NFKD").toLowerCase().replace(/[\u0300-\u036f]/g, "");
 all("[data-filter]", (field) => {
+  const none = document.querySelector("[data-none]");
   const narrow = () => {
-    const words = field.value.normalize("NFKC").toLowerCase().split(/\s+/);
+    const words = plain(field.value).split(/\s+/);
     all("[data-group]", (group) => {
       const entries = [...group.querySelectorAll("li")];
       entries.forEach((entry) => {
-        const text = entry.textContent.normalize("NFKC").toLowerCase();
+        const text = plain(`${entry.textContent} ${entry.dataset.aloud ?? ""}`);
         entry.hidden = !words.every((word) => text.includes(word));
       });
       group.hidden = entries.every((entry) => entry.hidden);
     });
+    none.textContent = document.querySelector("[data-group]:not([hidden])") ? "" : none.dataset.none;
   };
   field.addEventListener("input", narrow);
   // A host of plain files gives the same page whatever is asked of it; where the server answered, nothing is left to do.

@@ -274,8 +274,13 @@ def test_the_history_narrows_as_one_types(context, stage):
     page = opened(context, stage, "history")
     page.get_by_role("searchbox").fill("（17）")
     expect(page.locator(".sessions li:visible")).to_have_count(1)
+    page.get_by_role("searchbox").fill("shilijiangzhe ÉRIN （17")
+    expect(page.locator(".sessions li:visible")).to_have_count(1)
+    page.get_by_role("searchbox").fill("nobody")
+    expect(page.get_by_text("Nothing on this page")).to_be_visible()
     page.get_by_role("searchbox").fill("")
     assert page.locator(".sessions li:visible").count() > 40
+    expect(page.get_by_text("Nothing on this page")).to_have_count(0)
 
 
 def test_a_host_of_plain_files_is_searched_by_the_script(browser, stage, tmp_path):

@@ -86,6 +86,8 @@ def test_a_year_has_a_page_of_its_own_with_its_strip():
         ("论空间", 1),
         ("ℝᵈ", 1),
         ("2020", 2),
+        ("wang yuhang", [TALKS[0].title]),
+        ("Ádä 4", ["Talk 4"]),
         ("深势科技", [TALKS[0].title]),
         ("called off", []),
         ("燃烧", []),
@@ -128,6 +130,14 @@ def test_a_long_history_opens_with_its_last_years_and_leads_to_the_others():
     page = asked(MANY)
     assert 40 <= len(page.select(".sessions li")) < 40 + 27
     assert len(page.select(".years a")) == len(MANY.archive.groups) > 70
+
+
+def test_a_search_in_vain_asks_what_was_meant_and_leads_to_what_is_to_come():
+    page = asked(FEW, "/zh/history", q="tolk ada", year="2021")
+    assert page.select_one("main a[href*='q=']")["href"] == "/zh/history?q=talk%20ada&year=2021"
+    assert page.select_one("main p > a[href='/zh/']").get_text() == "尚未举行的报告会见首页。"
+    assert [a["href"] for a in asked(FEW, q="xyzzy").select("main a[href*='q=']")] == []
+    assert [a["href"] for a in asked(FEW, q="talk").select("main p > a[href='/en/']")] == []
 
 
 def test_an_answer_lists_no_more_than_fifty():
