@@ -23,15 +23,16 @@ class Breaker:
 
     `trouble` is what the server last said against us, "" once a message went through; `is_serious` tells that it did
     not pass by itself, so that a person should know, and `is_stopped` that a person has to mend something first.
+    `has_worked` where a message once went through.
     """
 
-    def __init__(self, rests: Sequence[timedelta] = RESTS) -> None:
+    def __init__(self, rests: Sequence[timedelta] = RESTS, *, has_worked: bool = False) -> None:
         self.trouble = ""
         self.is_stopped = False
         self._rests = rests
         self._setbacks = 0
         self._soft = 0
-        self._has_worked = False
+        self.has_worked = has_worked
         self._was_rate = False  # what the last setback spoke of
         self._rest = timedelta()
         self._rest_until: datetime | None = None
@@ -55,7 +56,7 @@ class Breaker:
         if outcome.answer is Answer.ACCEPTED or outcome.fault is Fault.RECIPIENT:
             # A server that knows one mailbox from another is well.
             self._setbacks, self._soft, self._rest_until, self.trouble, self.is_stopped = 0, 0, None, "", False
-            self._has_worked = True
+            self.has_worked = True
             return None
         if not self._is_setback(outcome):
             return None
@@ -64,7 +65,7 @@ class Breaker:
         self._soft = 0
         self.trouble = outcome.reply
         # Settings with which mail went through are most likely right still; then it is the server that will come round.
-        self.is_stopped = outcome.fault is Fault.SETTINGS and self._setbacks > 0 and not self._has_worked
+        self.is_stopped = outcome.fault is Fault.SETTINGS and self._setbacks > 0 and not self.has_worked
         rest = self._rests[min(self._setbacks, len(self._rests) - 1)]
         if self.is_stopped:
             rest = max(rest, UNTIL_RELOAD)

@@ -40,6 +40,7 @@ CONTENT_REST = timedelta(minutes=30)
 MOST_ASIDES = 100  # that wait for a mail server; of what piles up further, the oldest is news no more
 ASIDE_ATTEMPTS = 7
 WITHHELD = timedelta(seconds=20)
+RESTING = timedelta(minutes=1)  # after which is looked again whether a domain that refused us is to be tried
 MOMENT = timedelta(seconds=1)
 GRACE = timedelta(seconds=30)
 
@@ -119,7 +120,7 @@ class Dispatcher:
     @property
     def trouble(self) -> str:
         """What mail servers said against us or our mail, and again when tried anew; "" once a message went through."""
-        words = [lane.breaker.trouble for lane in self._lanes if lane.breaker.is_serious]
+        words = [word for lane in self._lanes for word in lane.troubles]
         words += [f"the mail of {session_id} is refused for its content" for session_id in sorted(self._refused)]
         return "; ".join(words)
 
@@ -131,7 +132,7 @@ class Dispatcher:
     def mended(self) -> None:
         """Tries every mail server and every mail anew: a person says that something was done about it."""
         for lane in self._lanes:
-            lane.breaker.mended()
+            lane.mended()
         self._refused.clear()
         self._refusals.clear()
         self.wake()
@@ -260,12 +261,12 @@ class Dispatcher:
         """Takes note of what became of a message."""
         self._heed_content(claim, outcome)
         self._note(self._result(claim, outcome))
-        self._heed(lane, outcome)
+        self._heed(lane, outcome, _domain(claim.subscriber.address))
 
     def heard_aside(self, lane: Lane, aside: Aside, outcome: Outcome) -> None:
         """Takes note of what became of a message that the ledger does not owe; what was put off is tried again."""
         log.info("told the organisers: %s %s", outcome.answer, _address_free(outcome.reply))
-        self._heed(lane, outcome)
+        self._heed(lane, outcome, _domain(aside[""].recipient))
         message_id = aside[""].message_id  # the same on every lane
         attempts = self._aside_attempts[message_id]
         self._aside_attempts[message_id] += outcome.answer is not Answer.UNTRIED
@@ -387,9 +388,12 @@ class Dispatcher:
             while self._claims and self.room(lane):
                 claim = self._claims.popleft()
                 if self._is_for(lane, claim):
-                    name = self._name_of(lane)
-                    return claim if claim.lane == name else replace(claim, lane=name)
-                if any(self._is_for(other, claim) and self.may_hand_out(other) for other in self._lanes):
+                    now = self._now()
+                    if (opens := lane.opens_to(_domain(claim.subscriber.address), now)) <= now:
+                        name = self._name_of(lane)
+                        return claim if claim.lane == name else replace(claim, lane=name)
+                    self._give_back(claim, min(opens, now + RESTING), "")
+                elif any(self._is_for(other, claim) and self.may_hand_out(other) for other in self._lanes):
                     passed.append(claim)
                 else:
                     self._let_wait(claim)
@@ -427,19 +431,20 @@ class Dispatcher:
         self._unrecorded.append(result)
         self.ask_soon()
 
-    def _heed(self, lane: Lane, outcome: Outcome) -> None:
-        """Lets the mail server rest while it, not a recipient, is the trouble."""
+    def _heed(self, lane: Lane, outcome: Outcome, domain: str) -> None:
+        """Lets the mail server, or mail to a domain that refuses us, rest while no single recipient is the trouble."""
         was_half_open = lane.breaker.is_half_open
-        rest = lane.heard(outcome, self._now())
+        rest = lane.heard(outcome, self._now(), domain)
         if rest is None:
             if was_half_open:
                 self.wake()  # for the next probe, or for everything
             return
-        level = logging.ERROR if lane.breaker.is_serious else logging.WARNING
+        level = logging.ERROR if lane.troubles else logging.WARNING
         said = _address_free(outcome.reply)
-        log.log(level, "the mail server is at fault lane=%s rest=%ds said=%r", lane.name, rest.total_seconds(), said)
-        if lane.breaker.is_serious:
-            self._alarm("Mail cannot be sent", f"[{lane.name}] says: {outcome.reply}")
+        whose = lane.name if lane.breaker.is_half_open else f"{lane.name} to={domain}"
+        log.log(level, "the mail server is at fault lane=%s rest=%ds said=%r", whose, rest.total_seconds(), said)
+        if lane.troubles:
+            self._alarm("Mail cannot be sent", "; ".join(f"[{lane.name}] says: {words}" for words in lane.troubles))
         self._set_alarm_clock()
 
     def _heed_content(self, claim: Claim, outcome: Outcome) -> None:
@@ -579,11 +584,15 @@ def _in_turns(claims: Sequence[Claim]) -> list[Claim]:
     turns: Counter[tuple[int, str]] = Counter()
     keyed = []
     for claim in claims:
-        notice, domain = claim.notice_id, claim.subscriber.address.rpartition("@")[2].lower()
+        notice, domain = claim.notice_id, _domain(claim.subscriber.address)
         turns[notice, domain] += 1
         keyed.append((turns[notice, domain], claim))
     notices = {claim.notice_id: place for place, claim in reversed(list(enumerate(claims)))}
     return [claim for _, claim in sorted(keyed, key=lambda pair: (notices[pair[1].notice_id], pair[0]))]
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2].lower()
 
 
 def _unsent_state(claim: Claim) -> DeliveryState:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from notifier.breakers import RESTS, Breaker
 from notifier.rates import NO_LIMITS, Limits, Pace
-from notifier.replies import Answer, Fault, Outcome
+from notifier.replies import Answer, Fault, Outcome, Stage
 from notifier.transports import Transport
 
 
@@ -15,6 +15,9 @@ class Lane:
     """One way for messages to leave, with so many links; the time is an argument.
 
     `name` is what its settings are headed with; under it the ledger keeps what was `spent` of its limits.
+
+    What it says against us while a recipient is named may be that recipient's server speaking, which it asked. So the
+    domains that refuse us rest one by one, and the whole lane only where two in a row do.
     """
 
     def __init__(
@@ -32,12 +35,32 @@ class Lane:
         self.links = links
         self.breaker = Breaker(rests)
         self.pace = Pace(limits, spent)
+        self._rests = rests
+        self._domains: dict[str, Breaker] = {}  # that refuse us
+        self._in_a_row: set[str] = set()  # of them, since a message went through
         self._out = 0
 
     @property
     def open_links(self) -> int:
         """How many of its links are to be used: fewer while the server says that we are too fast."""
         return self.pace.links(self.links)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What it says against us that did not pass by itself, and of whose mail."""
+        whole = (self.breaker.trouble,) if self.breaker.is_serious else ()
+        return whole + tuple(f"to {name}: {one.trouble}" for name, one in self._domains.items() if one.is_serious)
+
+    def mended(self) -> None:
+        """Ends all rests: a person says that something was done about it."""
+        self.breaker.mended()
+        self._domains.clear()
+        self._in_a_row.clear()
+
+    def opens_to(self, domain: str, now: datetime) -> datetime:
+        """When mail to this domain may be tried, as far as the domain is concerned: now, or later."""
+        refusing = self._domains.get(domain)
+        return now if refusing is None else refusing.opens_at(now)
 
     def room(self, now: datetime) -> int:
         """How many more messages may be given to it now."""
@@ -55,8 +78,8 @@ class Lane:
         self._out += 1
         self.pace.take(now)
 
-    def heard(self, outcome: Outcome, now: datetime) -> timedelta | None:
-        """Takes note of what became of a message; returns the rest that begins with it, if one does."""
+    def heard(self, outcome: Outcome, now: datetime, domain: str = "") -> timedelta | None:
+        """Takes note of what became of a message to this domain; returns the rest that begins with it, if one does."""
         self._out -= 1
         if outcome.answer is Answer.UNTRIED:
             self.pace.give_back(1)
@@ -64,4 +87,14 @@ class Lane:
             self.pace.succeeded(now)
         elif outcome.fault is Fault.RATE:
             self.pace.complained(now)
+        if outcome.answer is Answer.ACCEPTED or outcome.fault is Fault.RECIPIENT:
+            self._domains.pop(domain, None)
+            self._in_a_row.clear()
+        elif outcome.stage is Stage.RCPT and outcome.fault in (Fault.POLICY, Fault.SETTINGS):
+            self._in_a_row.add(domain)
+            if domain not in self._domains:
+                self._domains[domain] = Breaker(self._rests, has_worked=self.breaker.has_worked)
+            rest = self._domains[domain].heed(outcome, now)
+            if len(self._in_a_row) == 1:
+                return rest
         return self.breaker.heed(outcome, now)

@@ -13,7 +13,7 @@ import pytest
 from mailserver import HOST, MailServer
 from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, session
 
-from notifier.dispatch import MOST, Dispatcher
+from notifier.dispatch import MOST, RESTING, Dispatcher
 from notifier.errors import TemplateError
 from notifier.lanes import Lane
 from notifier.messages import Message
@@ -31,6 +31,7 @@ SENT = Outcome(Answer.ACCEPTED, 250, "ok")
 LOGIN_REFUSED = classify(Stage.AUTH, 535, "login refused")
 CLOSING = classify(Stage.CONNECT, 421, "busy")
 SPAM = classify(Stage.BODY, 554, "DT:SPM")
+NOT_OURS = classify(Stage.RCPT, 550, "5.1.8 Sender address rejected: Domain not found")
 
 
 @dataclass
@@ -431,6 +432,29 @@ async def test_after_a_setback_one_message_tries_how_the_server_is(room: Room) -
     room.post.answers.clear()
     room.now += timedelta(minutes=20)
     await room.work(ada="sent", bob="sent", carol="sent")
+
+
+async def test_a_domain_that_refuses_us_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    """Its readers come first, and are tried again and again; a server that asks it is well all the while."""
+    refused = [Subscriber(f"{number}@refusing.example.org") for number in range(12)]
+    room = Room(await owing(tmp_path / "ledger.db", [*refused, *(Subscriber(f"{n}@example.org") for n in range(12))]))
+    room.post.answers = {one.address: 99 * [NOT_OURS] for one in refused}
+    room.dispatcher.start()
+    await room.until(lambda: len(room.post.taken) == 12)
+    assert {address.partition("@")[2] for address in room.post.taken} == {"example.org"}
+    asked = room.post.asked
+    room.now += timedelta(seconds=2)
+    await room.until(lambda: room.dispatcher.trouble != "")
+    assert room.dispatcher.trouble == f"to refusing.example.org: {NOT_OURS.reply}"
+    assert room.alarms[-1] == ("Mail cannot be sent", f"[smtp] says: to refusing.example.org: {NOT_OURS.reply}")
+    assert room.post.asked < asked + 12
+    room.post.answers.clear()
+    room.dispatcher.mended()
+    room.now += RESTING
+    await room.until(lambda: len(room.post.taken) == 24)
+    assert room.dispatcher.trouble == ""
+    await room.dispatcher.stop()
+    await room.store.close()
 
 
 async def test_the_second_server_helps_out_while_the_first_is_at_fault(room: Room) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
+import pytest
+
 from notifier.lanes import Lane
 from notifier.rates import UNLIMITED, Limits
 from notifier.replies import Answer, Outcome, Stage, classify
@@ -12,6 +14,8 @@ NOON = datetime(2021, 11, 27, 4, 0, tzinfo=UTC)
 TAKEN = classify(Stage.BODY, 250, "taken")
 CLOSING = classify(Stage.CONNECT, 421, "busy")
 TOO_FAST = classify(Stage.RCPT, 550, "Sender frequency limited")
+NOT_OURS = classify(Stage.RCPT, 550, "5.1.8 Sender address rejected: Domain not found")
+NOT_WANTED = classify(Stage.RCPT, 554, "5.7.1 rejected by policy")
 NOWHERE = cast("Transport", None)  # these tests send nothing
 
 
@@ -58,3 +62,49 @@ def test_a_server_that_says_too_fast_gets_half_the_messages_over_half_the_links(
         later += timedelta(seconds=10)
         assert sent < 60
     assert sent <= 30
+
+
+@pytest.mark.parametrize("refusal", [NOT_OURS, NOT_WANTED])
+def test_a_domain_that_refuses_us_rests_alone(refusal: Outcome) -> None:
+    lane = Lane(NOWHERE, 2)
+    lane.heard(TAKEN, NOON, "a.example")
+    for _ in range(9):
+        lane.heard(refusal, lane.opens_at(NOON), "b.example")
+    assert lane.opens_to("b.example", NOON) > NOON
+    assert (lane.opens_to("a.example", NOON), lane.room(NOON)) == (NOON, UNLIMITED)
+
+
+def test_of_a_domain_that_goes_on_refusing_a_person_is_told() -> None:
+    lane, at = Lane(NOWHERE, 2), NOON
+    for _ in range(2):
+        lane.heard(NOT_OURS, at, "b.example")
+        at += timedelta(hours=1)
+    assert lane.troubles == (f"to b.example: {NOT_OURS.reply}",)
+    lane.heard(TAKEN, at, "b.example")
+    assert (lane.troubles, lane.opens_to("b.example", at)) == ((), at)
+
+
+def test_two_domains_in_a_row_that_refuse_us_are_the_mail_server_s_word() -> None:
+    lane = Lane(NOWHERE, 2)
+    lane.heard(NOT_OURS, NOON, "a.example")
+    assert lane.room(NOON) == UNLIMITED
+    lane.heard(NOT_OURS, NOON, "b.example")
+    assert lane.room(NOON) == 0
+    lane.mended()
+    assert lane.room(NOON) > 0
+    assert lane.opens_to("a.example", NOON) == NOON
+    for domain in ("a.example", "b.example"):
+        lane.heard(TAKEN, NOON, "c.example")
+        lane.heard(NOT_OURS, NOON, domain)
+        assert lane.room(NOON) == UNLIMITED
+
+
+def test_a_domain_of_a_server_that_worked_is_tried_again_before_an_hour_is_over() -> None:
+    fresh, proven = Lane(NOWHERE, 2), Lane(NOWHERE, 2)
+    proven.heard(TAKEN, NOON, "a.example")
+    for lane in (fresh, proven):
+        lane.heard(NOT_OURS, NOON, "b.example")
+        lane.heard(NOT_OURS, NOON + timedelta(minutes=1), "b.example")
+    soon = NOON + timedelta(minutes=2)
+    assert fresh.opens_to("b.example", soon) > soon
+    assert proven.opens_to("b.example", soon) == soon
