@@ -106,8 +106,6 @@ class Pace:
 
     def available(self, now: datetime) -> int:
         """How many messages may leave now; UNLIMITED where nothing stands against any number."""
-        if not self.is_bounded:
-            return UNLIMITED
         return min((window.left(now) for window in self._bounds()), default=UNLIMITED)
 
     def opens_at(self, now: datetime) -> datetime:
@@ -130,8 +128,6 @@ class Pace:
         if self._second.add(now, count):
             self._fastest = max(self._fastest, self._second.count(now))
         self._since_complaint += count
-        if math.isinf(self._ceiling):
-            return
         self._grown += count
         if self._grown >= self._ceiling:
             self._grown = 0
@@ -230,8 +226,6 @@ class _Window:
         return now + self._span  # the limit is none at all
 
     def reaches(self, now: datetime, count: int) -> timedelta:
-        if self.limit == UNLIMITED:
-            return NO_TIME
         return ((self.count(now) + count - 1) // self.limit) * self._span
 
     def add(self, now: datetime, count: int) -> bool:

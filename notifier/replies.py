@@ -134,11 +134,10 @@ _PASSING = r"try (it |again|later|once more)|temporar|come back|not now|server (
 _NETEASE = r"\b(CO|DP|HL|IB|IP|MI|MX|SP|WM):[A-Z]{3}\b"
 
 # A body is taken by 250 and its kin alone: to "221" or "235" nobody knows what was heard.
-_GOOD = dict.fromkeys(Stage, range(200, 300)) | {Stage.DATA: range(0), Stage.BODY: range(250, 260)}
+_GOOD = dict.fromkeys(Stage, range(200, 300)) | {Stage.DATA: range(354, 355), Stage.BODY: range(250, 260)}
 
 # The first rule that fits decides. Providers in the wild use 5yz for what passes, so their words come first.
 _RULES = (
-    _Rule(_DATA, "354", "", "", Answer.ACCEPTED),
     # No reply: nothing was taken, unless the body had left. A server that hangs up in the middle of a login means no.
     _Rule(_BODY, _NONE, "", "", Answer.AMBIGUOUS, Fault.LINK),
     _Rule(_AUTH, _NONE, "", "", Answer.RELAY, Fault.SETTINGS, UNTIL_MENDED),
@@ -196,13 +195,13 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
     """
     words = _printable(reply)
     said = words[:_SHOWN]
-    if code is not None and code in _GOOD[stage]:
+    if code in _GOOD[stage]:
         return Outcome(Answer.ACCEPTED, code, said, None, stage)  # before the rules, for it is what nearly all are
     if code is not None and not 200 <= code <= 599:
         code = None
     enhanced = enhanced_code(words, str(code // 100)) if code else ""
     rule = next(r for r in _RULES if r.fits(stage, str(code or _NONE), enhanced, words))
-    if stage in _LINKING and rule.answer is not Answer.ACCEPTED:
+    if stage in _LINKING:
         fault = rule.fault if rule.fault in (Fault.RATE, Fault.SETTINGS) else Fault.LINK
         return Outcome(Answer.RELAY, code, said, rule.pause or _SOON, stage, fault)
     return Outcome(rule.answer, code, said, rule.pause, stage, rule.fault)

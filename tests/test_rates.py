@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.providers import PROVIDERS
-from notifier.rates import DAY, MINUTE, SECOND, UNLIMITED, Limits, Pace, duration
+from notifier.rates import DAY, MINUTE, SECOND, UNLIMITED, Limits, Pace, capacity, duration
 
 NOON = datetime(2021, 11, 27, 4, 0, tzinfo=UTC)
 QQ = Limits(per_minute=30)
@@ -71,6 +71,39 @@ def test_no_limit_is_no_limit() -> None:
     assert pace.available(NOON) == UNLIMITED
     assert pace.opens_at(NOON) == NOON
     assert pace.remaining(NOON, 10**6) == timedelta()
+
+
+def test_limits_are_told_in_words() -> None:
+    assert str(Limits(per_minute=30, per_day=500)) == "30 per minute, 500 per day"
+    assert str(Limits()) == "no limit"
+
+
+def test_the_tightest_limit_says_how_many_leave_in_a_time() -> None:
+    limits = Limits(per_minute=30, per_day=500)
+    assert [capacity(limits, span) for span in (timedelta(), MINUTE, DAY)] == [30, 60, 1000]
+    assert capacity(Limits(), DAY) == UNLIMITED
+
+
+def test_nothing_to_send_takes_no_time_however_much_was_sent() -> None:
+    pace = Pace(Limits(per_minute=1))
+    pace.take(NOON, 3)
+    assert pace.remaining(NOON, 0) == timedelta()
+    assert pace.remaining(NOON, 1) == 3 * MINUTE
+
+
+@pytest.mark.parametrize("limits", [Limits(), QQ])
+def test_what_went_through_is_counted_once(limits: Limits) -> None:
+    pace = Pace(limits)
+    sent = send_all(pace, 5)
+    assert pace.per_minute(sent[-1]) == 5
+    assert pace.per_minute(sent[-1] + 2 * MINUTE) == 0
+
+
+def test_a_day_of_messages_is_remembered_in_few_words() -> None:
+    pace = Pace(Limits(per_day=10_000))
+    for n in range(2000):
+        pace.take(NOON + n * MINUTE / 2)
+    assert len(pace.written()) < 2000
 
 
 def test_a_restart_does_not_give_the_day_back() -> None:
@@ -154,6 +187,9 @@ def test_what_was_learnt_survives_a_restart() -> None:
     complain(pace, NOON)
     again = Pace(QQ, pace.written())
     assert again.fraction == 0.5
+    bound = Pace(Limits(), pace.written())
+    bound.take(NOON, 15)
+    assert (bound.is_bounded, bound.available(NOON), Pace(Limits()).is_bounded) == (True, 0, False)
     assert most_in(MINUTE, send_all(again, 20)) <= 15 + 3  # and a step more after the first fifteen
 
 

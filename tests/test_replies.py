@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.replies import Answer, Fault, Outcome, Stage, classify, legible
+from notifier.replies import Answer, Fault, MalformedReply, Outcome, Reply, ReplyReader, Stage, classify, legible
 
 SOON, MINUTE, QUARTER, HOUR = (timedelta(seconds=s) for s in (15, 60, 900, 3600))
 TWO_MINUTES = timedelta(minutes=2)
@@ -174,6 +175,28 @@ def test_what_is_said_to_the_sender_is_said_to_the_link() -> None:
     assert [classify(stage, 552, "5.3.4 too big").ends_link for stage in stages] == [True, False, False]
 
 
+def test_a_number_that_is_no_code_is_no_reply() -> None:
+    told = [classify(Stage.RCPT, code, "").code for code in (199, 200, 599, 600)]
+    assert told == [None, 200, 599, None]
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "reply", "ends"),
+    [
+        (Stage.RCPT, 450, "4.2.0 greylisted", False),
+        (Stage.BODY, 554, "DT:SPM", False),
+        (Stage.BODY, 250, "taken", False),
+        (Stage.BODY, 451, "4.7.1 policy", True),
+        (Stage.RCPT, 421, "4.3.2 closing", True),
+        (Stage.RCPT, 550, "5.7.1 SPF check failed", True),
+    ],
+)
+def test_what_is_said_of_a_message_leaves_the_link_and_what_is_said_of_us_does_not(
+    stage: Stage, code: int, reply: str, ends: bool
+) -> None:
+    assert classify(stage, code, reply).ends_link is ends
+
+
 def test_an_address_is_dead_only_when_the_server_says_so_by_number() -> None:
     replies = ["5.1.1 unknown", "5.1.10 null MX", "no such user", "5.2.1 disabled", "from 5.1.1.7", "see 15.1.1"]
     assert [classify(Stage.RCPT, 550, reply).is_dead_address for reply in replies] == [True, True] + 4 * [False]
@@ -195,3 +218,73 @@ def test_a_chinese_reply_can_be_read(encoding: str) -> None:
 
 def test_octets_of_no_known_encoding_are_replaced() -> None:
     assert legible("no \udcff\udcff way") == "no \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} way"
+
+
+# Octets → replies ---------------------------------------------------------------------------------------------------
+
+lines = st.binary(max_size=40).map(lambda octets: octets.replace(b"\n", b"").removesuffix(b"\r"))
+replies = st.tuples(st.integers(200, 599), st.lists(lines, min_size=1, max_size=4))
+
+
+def as_sent(code: int, texts: list[bytes], end: bytes) -> bytes:
+    return b"".join(b"%d%s%s%s" % (code, b"- "[n == len(texts) :][:1], text, end) for n, text in enumerate(texts, 1))
+
+
+@given(st.lists(replies, max_size=4), st.lists(st.integers(0, 300), max_size=6), st.sampled_from([b"\r\n", b"\n"]))
+def test_replies_are_the_same_however_they_are_portioned(
+    sent: list[tuple[int, list[bytes]]], cuts: list[int], end: bytes
+) -> None:
+    octets = b"".join(as_sent(code, texts, end) for code, texts in sent)
+    places = [0, *sorted(min(cut, len(octets)) for cut in cuts), len(octets)]
+    reader = ReplyReader()
+    read = [reply for a, b in itertools.pairwise(places) for reply in reader.feed(octets[a:b])]
+    assert read == [Reply(code, b" ".join(texts)) for code, texts in sent]
+
+
+def test_what_has_begun_goes_on_in_the_next_portion() -> None:
+    reader = ReplyReader()
+    assert [list(reader.feed(portion)) for portion in (b"250-a\r\n", b"250 b\r\n")] == [[], [Reply(250, b"a b")]]
+    assert [list(reader.feed(portion)) for portion in (b"250 a", b"250 b\r\n")] == [[], [Reply(250, b"a250 b")]]
+
+
+def test_a_reply_may_be_a_bare_code() -> None:
+    assert list(ReplyReader().feed(b"250\r\n354 go\r\n")) == [Reply(250, b""), Reply(354, b"go")]
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"hello\r\n",
+        b"\r\n",
+        b"25\r\n",
+        b"099 x\r\n",
+        b"600 x\r\n",
+        b"250x\r\n",
+        b"250-\r\n251 \r\n",
+        b"250-\r\n550 \r\n",
+    ],
+)
+def test_what_is_no_reply_is_refused(octets: bytes) -> None:
+    with pytest.raises(MalformedReply, match="no reply of SMTP"):
+        list(ReplyReader().feed(octets))
+
+
+def test_what_was_whole_before_something_that_is_no_reply_is_given() -> None:
+    reader = ReplyReader().feed(b"250 taken\r\nhello\r\n")
+    assert next(reader) == Reply(250, b"taken")
+    with pytest.raises(MalformedReply):
+        next(reader)
+
+
+@pytest.mark.parametrize("octets", [b"2" * 70_000, b"250-" + 60 * b"x" + b"\r\n", b"250 " + 70_000 * b"x" + b"\r\n"])
+def test_a_reply_without_an_end_is_refused_before_it_fills_the_memory(octets: bytes) -> None:
+    reader = ReplyReader()
+    for _ in range(65_536 // len(octets)):
+        assert list(reader.feed(octets)) == []
+    with pytest.raises(MalformedReply, match="more than 65536 octets"):
+        list(reader.feed(20 * octets))
+
+
+def test_many_replies_at_once_are_no_long_reply() -> None:
+    assert len(list(ReplyReader().feed(20_000 * b"250 ok\r\n"))) == 20_000
+    assert len(list(ReplyReader().feed(20_000 * b"250-a\r\n250 ok\r\n"))) == 20_000
