@@ -90,11 +90,12 @@ def test_a_page_says_nothing_on_the_console_and_asks_nothing_of_others(context, 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_at_320_pixels_and_at_twice_its_size(context, stage, name, language):
+def test_a_page_fits_at_320_pixels_and_at_twice_its_size_also_where_only_letters_grow(context, stage, name, language):
     page = opened(context, stage, name, language)
-    for width in (320, 360, 640):
+    for width, letters in ((320, "100%"), (360, "100%"), (640, "100%"), (320, "200%")):
         page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate("(size) => (document.documentElement.style.fontSize = size)", letters)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{width} pixels, letters at {letters}"
 
 
 @pytest.mark.parametrize("name", PAGES)
