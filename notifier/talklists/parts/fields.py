@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from notifier.talklists.parts.dates import When, plain, read_when
+from notifier.talklists.parts.dates import When, day_at_start, plain, read_when
 from notifier.talklists.parts.labels import LINKS, PROSE, Kind, Label, find_label, kind_of
 from notifier.talklists.parts.lines import Line, without_emphasis
 from notifier.talklists.parts.people import has_cjk, is_institution, is_nobody
@@ -339,7 +339,15 @@ class _Reader:
         if self._in_prose():
             is_slot = when.end is not None and when.is_only_time and self._gap > 0
             return when if is_slot or (is_whole and (self._gap or when.end)) else None
-        return when if is_whole or when.end or (when.day and when.day.year) or when.problem else None
+        is_day = when.day is not None and (when.day.year or _is_worded_day(text))
+        return when if is_whole or when.end or is_day or when.problem else None
+
+
+def _is_worded_day(text: str) -> bool:
+    """Whether a line is a day in words and nothing else: January 23, 3月6日."""
+    bare = text.strip("*_#>•-:： \t")
+    found = day_at_start(bare)
+    return found is not None and not bare[found[2] :].strip(" .,，")
 
 
 def _next_texts(lines: list[Line]) -> list[str]:

@@ -11,7 +11,7 @@ from notifier.talklists.parts.dates import Order
 from notifier.talklists.parts.labels import find_label
 from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.rows import Row
-from notifier.talklists.parts.standings import is_notice, status_in, without_notice
+from notifier.talklists.parts.standings import is_notice, is_pause, status_in, without_notice
 from notifier.talklists.parts.terms import is_term, term_in
 from notifier.talks import Status
 
@@ -86,9 +86,13 @@ def with_years(items: Iterable[Item], above: Iterable[str] = ()) -> Iterator[Ite
 
 
 def are_listed(items: Iterable[Item]) -> bool:
-    """Whether two lines or more begin with a day, and at least one of them goes on with who speaks on what."""
+    """Whether lines begin with a day and go on with who speaks on what, in their hours or in the lines below."""
+    items = list(items)
     dated = [item for item in items if _BEGINS_WITH_DAY.match(item.words)]
-    return len(dated) > 1 and any("speakers" in _who_and_what(_parted(item.words)[1]) for item in dated)
+    if len(dated) > 1 and any("speakers" in _who_and_what(_parted(item.words)[1]) for item in dated):
+        return True
+    slots = [item.words[found.end() :] for item in items if dated and (found := _SLOT.match(item.words))]
+    return len(slots) > 1 and any("speakers" in _who_and_what(words) for words in slots)
 
 
 def rows_of(items: Iterable[Item], warn: Warn) -> list[Row]:
@@ -193,11 +197,19 @@ def _take(day: _Day, item: Item, warn: Warn) -> None:
 
 
 def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
-    words = item.words
+    words, slot = item.words, {}
+    if found := _SLOT.match(words):
+        words, slot = words[found.end() :], {"time": f"{day.values['time']} {found['hours']}"}
+    if is_pause(words):
+        warn(f"{words!r} is no talk: not read", "", item.line)
+        return
     if is_notice(words) and not day.talks:
         _note(day, without_notice(words)[1], warn)
         return
     talk = _who_and_what(words)
+    if slot:
+        day.talks.append((item.line, slot | talk))
+        return
     if day.talks and "speakers" not in talk and day.talks[-1][1].keys() == {"speakers"}:
         day.talks[-1][1]["title"] = talk["title"]
     elif "speakers" in talk or not day.talks:
@@ -207,6 +219,11 @@ def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
         warn("this is neither a talk nor a field of one: not read", "write Speaker: … and Title: …", item.line)
 
 
+# The hours of a talk under its day.
+_CLOCK = r"\d{1,2}[:：]\d\d(?:\s?[ap]\.?m\b\.?)?"
+_SLOT = re.compile(
+    rf"\W{{0,4}}(?P<hours>{_CLOCK}\s*(?:[-–—~～至到]+|to)\s*{_CLOCK})[\s:：,，|)）—–-]*(?=\S)", re.IGNORECASE
+)
 _REMARK = re.compile(r"[(（]([^()（）]{1,60})[)）]\W*(?=\w)")  # right behind a day
 _QUOTES = '"“”«»„「」『』《》'
 _PARTING = re.compile(r"[\w)）]\s*(?:[:：,，;；|]|\s[-–—])\s*\w")  # what could stand between a speaker and a title

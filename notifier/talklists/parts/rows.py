@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from notifier.errors import Problem
 from notifier.talklists.parts import cells as cells
-from notifier.talklists.parts.standings import is_notice, status_in, without_notice
+from notifier.talklists.parts.standings import is_notice, is_pause, status_in, without_notice
 from notifier.talklists.parts.terms import Usual
 from notifier.talks import Link, Livestream, Room, Session, Status, Talk, clean_line
 
@@ -186,6 +186,9 @@ class Sessions:
         talk, doubts = (slot.row.talk, ()) if slot.row.talk else talk_of(slot.row.values)
         for doubt in doubts:
             self._warn(slot.row, doubt)
+        if is_pause(talk.title) and not talk.speakers:
+            self._warn(slot.row, f"{talk.title!r} is no talk: not read")
+            return Talk()
         return talk if has_one_slot or talk == Talk() else replace(talk, start=slot.start, end=slot.end)
 
     def _status(self, slots: list[_Slot], talks: tuple[Talk, ...]) -> Status:

@@ -59,6 +59,19 @@ _AT_END = re.compile(
 )
 
 
+_PAUSE = re.compile(
+    r"\W*(?:(?:coffee|tea|lunch|dinner|short)?\s?(?:break|pause)|lunch|dinner|coffee|tea|registration|reception"
+    r"|group photo|poster session|opening(?: remarks)?|closing(?: remarks)?|welcome|茶歇|午餐|午休|晚餐|休息|合影|签到"
+    r"|注册|开幕式?|闭幕式?|自由讨论)\W*(?:[(（].{0,40}[)）])?\W*",
+    re.IGNORECASE,
+)
+
+
+def is_pause(text: str) -> bool:
+    """Whether what stands in the place of a talk is none: a coffee break, 茶歇."""
+    return _PAUSE.fullmatch(text) is not None
+
+
 def status_in(notice: str) -> Status | None:
     """What a notice means for its session: cancelled, tentative where a new time is not read, or None: nothing."""
     if _CALLED_OFF.search(notice) or _ALL_HOLIDAY.fullmatch(notice):
