@@ -229,12 +229,15 @@ class _Reader:
         for event in events:
             key: object = (event.uid, _utc(event.instance)) if event.uid else id(event)
             other = kept.get(key)
+            # Of those that share a UID by mistake, each is kept once.
+            if other and other.sequence == event.sequence and other.start != event.start and (key, event.start) in kept:
+                key, other = (key, event.start), kept[key, event.start]
             if other is None:
                 kept[key] = event
             elif other.sequence == event.sequence and other.start != event.start:
                 told = f'the event "{event.title}" has the UID and SEQUENCE of line {other.part.line}: both are kept'
                 self._warn(told, event.part.line, "give every event a UID of its own")
-                kept[id(event)] = event
+                kept[key, event.start] = event
             else:
                 older, newer = sorted((other, event), key=lambda e: (e.sequence, e.stamp))
                 kept[key] = newer

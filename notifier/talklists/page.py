@@ -15,9 +15,9 @@ from notifier.errors import Problem, TalkListError
 from notifier.talklists import Context, Reading
 from notifier.talklists.parts.blocks import cut, looks_like_title
 from notifier.talklists.parts.cells import Joining, joining_in, zone_of
-from notifier.talklists.parts.dates import zone_in
+from notifier.talklists.parts.dates import Order, read_when, zone_in
 from notifier.talklists.parts.ending import torn_html, torn_text
-from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields
+from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields, with_hours
 from notifier.talklists.parts.items import Item, rows_of, with_years
 from notifier.talklists.parts.labels import ROOM, Kind, known_labels
 from notifier.talklists.parts.lines import Line, is_html, lines_of_html, lines_of_text, without_emphasis
@@ -88,6 +88,7 @@ class _Page:
 
     def read(self) -> Reading:
         fields = self._fields()
+        self._make_dates_plain(fields)
         is_labelled = any(entry.kind in _LABELLED and entry.words for entry in fields)
         if not is_labelled and (items := _items(self._lines)):
             return self._listed(fields, items)
@@ -109,6 +110,16 @@ class _Page:
         for first, foreign in self._foreign:
             self._warn(first.number, *_turned(foreign, zone))
         return self._reading(self._seminar(head, zone, sessions))
+
+    def _make_dates_plain(self, fields: list[Field]) -> None:
+        """Reads dates such as 3/12/2026, where others show which figure is the month."""
+        times = [entry for entry in fields if entry.kind is Kind.TIME and entry.when and entry.when.problem]
+        order = Order.of(entry.text for entry in fields if entry.kind is Kind.TIME) if times else None
+        for entry in times if order else ():
+            entry.when = read_when(order.made_plain(entry.text)) if order else entry.when
+        if order:
+            fields[:] = with_hours(fields)
+            self._warn(times[0].number, f"{order}", "write dates as 2021-11-27")
 
     def _joining(self, head: list[Field], body: list[Field]) -> tuple[list[Field], Joining]:
         """The fields of the talks, and how to take part as it is said of all: above them, or below their table."""
@@ -256,8 +267,26 @@ def _turned(foreign: str, ours: str) -> tuple[str, str]:
 def _items(lines: list[Line]) -> list[Item]:
     """The lines from the first on that begins with a day."""
     items = [Item(line.number, _with_targets(line), 2 if line.is_heading else 0) for line in lines if line.text]
-    items = list(with_years(items))
+    items = _with_days_first(list(with_years(items)))
     return items[next((place for place, item in enumerate(items) if item.begins_day), len(items)) :]
+
+
+def _with_days_first(items: list[Item]) -> list[Item]:
+    """The items with each day above its talk's heading, where every day stands below one."""
+    days = [place for place, item in enumerate(items) if item.begins_day]
+    starts = []
+    for before, place in zip([-1, *days], days, strict=False):
+        headings = [n for n in range(before + 1, place) if items[n].level]
+        starts.append(headings[-1] if headings and not items[place].level else None)
+    if not starts or None in starts:
+        return items
+    out, done = [], 0
+    for start, place in zip(starts, days, strict=True):
+        assert start is not None
+        talk = (replace(item, level=0) for item in items[start:place])
+        out += [*items[done:start], items[place], *talk]
+        done = place + 1
+    return [*out, *items[done:]]
 
 
 def _with_targets(line: Line) -> str:

@@ -316,7 +316,10 @@ class _Reader:
         places = next((v for k, v in given.items() if cells.field_of(k) == "affiliations"), "")
         affiliations = tuple(map(str, places)) if isinstance(places, list) else (values.get("affiliations", ""),)
         homepage = self._address(given, "homepage", values.get("homepage") or values.get("url", ""))
-        return (Speaker(values.get("speakers", ""), tuple(filter(None, affiliations)), homepage),)
+        if not values.get("speakers"):
+            self._warn("a speaker has no name: left out", "give the name", given.line)
+            return ()
+        return (Speaker(values["speakers"], tuple(filter(None, affiliations)), homepage),)
 
     # Values ---------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ _RULE = re.compile(r"^ {0,3}\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?$", re.MULTIL
 # A seminar's page begins its sessions so; its archive may well be a list of days.
 # A label that begins a line, plain or bold, is a page's; in Markdown items the fields stand behind a bullet.
 _PAGE = re.compile(
-    r"^(?:\*\*|__)?(?:Time|Date|Speaker|Reporter|Title|时间|日期|报告时间|报告人|主讲人|题目)\s*(?:\*\*|__)?\s*[:：]",
+    r"^(?:\*\*|__)?(?P<label>Time|Date|Speaker|Reporter|Title|时间|日期|报告时间|报告人|主讲人|题目)\s*(?:\*\*|__)?\s*[:：]",
     re.MULTILINE | re.IGNORECASE,
 )
 _HEADS = "Date/日期, Time/时间, Speaker/报告人, Affiliation/单位, Title/题目, Abstract/摘要, Slides/幻灯片, Replay/回放"
@@ -54,7 +54,11 @@ def fits(text: str) -> bool:
         return False
     if _has_markdown_table(text) or _delimiter(text):
         return True
-    return (bool(_ITEM.search(text) or _HEADING.search(text)) or _is_listed(text)) and not _PAGE.search(text)
+    if _ITEM.search(text) or _HEADING.search(text):
+        return not _PAGE.search(text)
+    labels = (found for found in _PAGE.finditer(text) if found["label"].casefold() not in ("title", "题目"))
+    is_page = any(not usual_in(text[found.start() : found.start() + 200].split("\n")[0]) for found in labels)
+    return not is_page and _is_listed(text)
 
 
 def _is_listed(text: str) -> bool:

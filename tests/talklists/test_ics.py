@@ -435,3 +435,9 @@ def test_a_zone_is_kept_where_the_feed_names_one() -> None:
     session = samples.session(datetime(2021, 11, 27, 1, 30, tzinfo=UTC), timezone="Europe/Berlin")
     data = feed.render(samples.seminar(session), now=samples.START, base_url="https://seminar.example.org")
     assert starts(talklists.read(data, Context())) == ["2021-11-27 02:30 Europe/Berlin"]
+
+
+def test_events_that_share_their_uid_by_mistake_are_each_kept_once() -> None:
+    other = TIMES.replace("20211127", "20211211")
+    reading = read(calendar(*(f"UID:1\n{when}" for when in (f"{TIMES}SUMMARY:Ada", *[f"{other}SUMMARY:Bob"] * 3))))
+    assert [session.talks[0].title for session in reading.seminar.sessions] == ["Ada", "Bob"]

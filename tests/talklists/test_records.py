@@ -378,3 +378,9 @@ def test_aliases_of_aliases_do_not_fill_the_memory() -> None:
 def test_a_text_fits_the_form_that_it_is_in(text: str, name: str) -> None:
     fitting = [form.__name__.rpartition(".")[2] for form in (ics, records, toml, table) if form.fits(text)]
     assert fitting[:1] == [name][: len(name)]
+
+
+def test_a_speaker_without_a_name_is_left_out_and_told_of() -> None:
+    reading = read('[{"time": "2021-11-27 9:30-11:30", "title": "Sums", "speakers": [{"affiliation": "Bath"}]}]')
+    assert reading.seminar.sessions[0].talks[0].speakers == ()
+    assert any("a speaker has no name" in str(warning) for warning in reading.warnings)

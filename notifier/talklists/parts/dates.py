@@ -52,8 +52,10 @@ _DAYS = tuple(
 )
 
 _WORDED_DAYS = tuple(_DAYS[place] for place in (1, 2, 4, 5))
+# A talk's own number may stand before its day.
+NUMBERED = r"(?:(?:第\s?[\d一二三四五六七八九十百]{1,4}\s?[讲期次场周]|week \d{1,2}|#\d{1,3})[\s:：|.,，–—-]*)?"
 _BEFORE_DAY = re.compile(
-    r"[\s>#*_•·([【（-]*(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+|\d{1,2}[.)]\s+)?", re.IGNORECASE
+    rf"[\s>#*_•·([【（-]*{NUMBERED}(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+|\d{1, 2}[.)]\s+)?", re.IGNORECASE
 )
 # 27/11/2021, 11/27/21, and alone at the beginning of a text also 11/27.
 _STROKED = re.compile(
@@ -73,6 +75,7 @@ def _figures_of(stroked: re.Match[str]) -> tuple[int, int, str]:
 _WEEKDAY = re.compile(
     r"(?:星期|礼拜|周)(?P<zh>[一二三四五六日天])(?!次)"
     r"|\b(?P<en>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:days?)?\b\.?"
+    r"|\((?P<ja>[月火水木金土日])\)"
     r"|\b(?P<other>montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag"
     r"|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche)s?\b",
     re.IGNORECASE,
@@ -361,6 +364,8 @@ def _day_of(parts: dict[str, str | None], said: str, weekday: int | None) -> tup
 def _weekday_of(found: re.Match[str]) -> int:
     if found["zh"]:
         return "一二三四五六日".index(found["zh"].replace("天", "日"))
+    if found["ja"]:
+        return "月火水木金土日".index(found["ja"])
     if found["other"]:
         return _OTHER_WEEKDAYS.index(found["other"].lower()) % 7
     return _WEEKDAYS.index(found["en"][:3].lower())

@@ -171,7 +171,7 @@ class _Reader:
             else:
                 self._unlabelled(line)
             self._gap = 0
-        return _with_hours(self._fields)
+        return with_hours(self._fields)
 
     def _blank(self, line: Line) -> None:
         self._gap += RULE_GAP if line.is_rule else 1
@@ -482,7 +482,7 @@ def _kind_of_host(url: str) -> Kind | None:
     return None
 
 
-def _with_hours(fields: list[Field]) -> list[Field]:
+def with_hours(fields: list[Field]) -> list[Field]:
     """The fields with a day and the hours behind it, each under its own label, made one."""
     out: list[Field] = []
     for entry in fields:

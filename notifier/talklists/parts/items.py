@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from notifier.talklists.parts import cells as cells
-from notifier.talklists.parts.dates import Order
+from notifier.talklists.parts.dates import NUMBERED, Order
 from notifier.talklists.parts.labels import find_label
 from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.rows import Row
@@ -26,7 +26,7 @@ _LONGEST = 1500  # characters; a longer line is no speaker with a title
 _MOST_WORDS = 14  # of a day, its hours and their zone
 # Only such a word is looked at as the last one of a time, which is what takes long.
 _ENDS_TIME = re.compile(
-    r"[\d/\u2e80-\uffef]|\b(?:[ap]\.?m|noon|uhr|h|time|[a-z]{2,4}t|utc|gmt|beijing|shanghai"
+    r"[\d/\u2e80-\uffef]|\b(?:[ap]\.?m|noon|uhr|h|time|[a-z]{1,4}t|utc|gmt|beijing|shanghai"
     r"|(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\b",
     re.IGNORECASE,
 )
@@ -36,7 +36,7 @@ _WEEKDAY = (
     r"|(?:周|星期)[一二三四五六日天][,，\s]*)?"
 )
 _STROKED_DAY = re.compile(rf"[*_]{{0,3}}{_WEEKDAY}\d{{1,2}}/\d{{1,2}}(?:/\d\d(?:\d\d)?)?(?![\d/])[*_]{{0,3}}")
-_BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}{_WEEKDAY}({DAY})")
+_BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}{NUMBERED}{_WEEKDAY}({DAY})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ def _note(day: _Day, notice: str, warn: Warn) -> None:
 
 def _parted(words: str) -> tuple[str, str]:
     """The longest beginning that is nothing but a time, and what follows it."""
+    words = _NUMBER.sub("", words)
     pieces = words.split(" ", _MOST_WORDS + 1)
     longest, best = 0, ""
     for count in range(1, min(len(pieces), _MOST_WORDS) + 1):
@@ -212,6 +213,8 @@ def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
         return
     if day.talks and "speakers" not in talk and day.talks[-1][1].keys() == {"speakers"}:
         day.talks[-1][1]["title"] = talk["title"]
+    elif day.talks and talk.keys() == {"speakers"} and day.talks[-1][1].keys() == {"title"}:
+        day.talks[-1][1]["speakers"] = talk["speakers"]
     elif "speakers" in talk or not day.talks:
         day.talks.append((item.line, talk))
     else:
@@ -221,6 +224,7 @@ def _take_unlabelled(day: _Day, item: Item, warn: Warn) -> None:
 
 # The hours of a talk under its day.
 _CLOCK = r"\d{1,2}[:：]\d\d(?:\s?[ap]\.?m\b\.?)?"
+_NUMBER = re.compile(NUMBERED, re.IGNORECASE)
 _SLOT = re.compile(
     rf"\W{{0,4}}(?P<hours>{_CLOCK}\s*(?:[-–—~～至到]+|to)\s*{_CLOCK})[\s:：,，|)）—–-]*(?=\S)", re.IGNORECASE
 )
@@ -236,6 +240,7 @@ _NO_TITLE = re.compile(
 _TARGET = re.compile(r"(?<=\])\([^()\s]*\)")  # of a link, in which signs part nothing
 _LINK = re.compile(r"\[[^\[\]]*\]\([^()\s]*\)")
 _LINKS_BEHIND = re.compile(rf"(?:[\s,，;；、|·(（]*{_LINK.pattern}[)）]?)+\W*$")
+_AWAITS = re.compile(r"(?:\bpresents?|\bon|[:：])\s*$")  # a title, which is then the link that follows
 _FORMS = (
     re.compile(rf"(?P<who>[^{_QUOTES}]{{2,150}}?)\s*[,，:：|–—-]*\s*[{_QUOTES}](?P<what>[^{_QUOTES}]+)[{_QUOTES}]\W*"),
     re.compile(
@@ -243,6 +248,7 @@ _FORMS = (
     ),
     re.compile(r"(?P<who>[^:：]{2,150}?)(?:\s*[:：]\s*(?!//)|\s+[-–—|]+\s+)(?P<what>\S.*)"),
     re.compile(r"(?P<who>[^:：]{2,150}?[)）])\s*[,，.。]\s*(?P<what>\S.*)"),
+    re.compile(r"(?P<who>[^:：]{2,150}?)\s+(?:will present|presents?|speaks on|talks about)\s+(?P<what>\S.*)"),
     re.compile(r"(?P<what>\S.*?)\s+[-–—|]+\s+(?P<who>.{2,150})"),
 )
 
@@ -251,7 +257,7 @@ def _who_and_what(words: str) -> dict[str, str]:
     """Speaker and title of `Ada Lovelace (Oxford): On …` or `…, "On …"`; all is title where none of it is a person."""
     if len(words) > _LONGEST:
         return {"title": words}
-    if (tail := _LINKS_BEHIND.search(words)) and tail.start():
+    if (tail := _LINKS_BEHIND.search(words)) and tail.start() and not _AWAITS.search(words, 0, tail.start()):
         talk = _who_and_what(words[: tail.start()])
         links = " ".join(found.group() for found in _LINK.finditer(tail.group()))
         return talk | {"title": f"{talk.get('title', '')} {links}".strip()}

@@ -46,18 +46,19 @@ _WORDS = {
     Kind.TIME: (
         "time date when dateandtime datetime timeanddate talktime seminartime lecturetime schedule 时间 日期"
         " 报告时间 报告日期 会议时间 讲座时间 活动时间 直播时间 演讲时间 举办时间 日期时间 时间日期 时间地点"
-        " 时间及地点 时间和地点 datum termin uhrzeit heure horaire"
+        " 时间及地点 时间和地点 datum termin uhrzeit heure horaire fecha hora orario 日時"
     ),
     Kind.TITLE: (
         "title topic talktitle lecturetitle titleoftalk titleofthetalk reporttitle reporttopic subject talktopic"
         " theme 题目 标题 主题 报告题目 报告标题 报告主题 报告名称 讲座题目 讲座主题 讲座标题 演讲题目 演讲主题"
-        " 讲题 课程题目 论题 titel thema vortragstitel titre intitulé"
+        " 讲题 课程题目 论题 titel thema vortragstitel titre intitulé título titolo 題目"
     ),
     Kind.SPEAKER: (
         "speaker reporter report presenter lecturer guest guestspeaker invitedspeaker keynotespeaker talkby"
         " instructor presentedby lecturedby speakername nameofspeaker nameofthespeaker 报告人 主讲人 嘉宾 讲者"
         " 主讲 演讲人 演讲者 报告者 讲师 主讲嘉宾 报告嘉宾 演讲嘉宾 主讲教师 主讲老师 授课教师 特邀嘉宾 特邀报告人"
         " 分享人 分享嘉宾 主讲专家 报告专家 报告人姓名 讲座嘉宾 讲演人"
+        " ponente relatore relatrice 講演者 講師"
         " vortragende vortragender referent referentin sprecher orateur oratrice intervenant intervenante conférencier"
     ),
     Kind.AFFILIATION: (
@@ -68,7 +69,7 @@ _WORDS = {
     Kind.ABSTRACT: (
         "abstract summary talkabstract aboutthetalk aboutthistalk talksummary overview description synopsis 摘要"
         " 报告摘要 内容简介 内容摘要 报告内容 报告简介 讲座内容 讲座摘要 讲座简介 主要内容 演讲摘要 演讲内容"
-        " 内容提要 报告提要 内容 内容介绍 zusammenfassung kurzfassung résumé"
+        " 内容提要 报告提要 内容 内容介绍 zusammenfassung kurzfassung résumé resumen 概要"
     ),
     Kind.BIO: (
         "bio biography shortbio briefbio shortbiography biosketch aboutthespeaker aboutspeaker aboutthelecturer"
@@ -137,7 +138,7 @@ _WORDS = {
         " registration 地点 地址 报告地点 会议地点 讲座地点 举办地点 活动地点 主持 主持人 邀请人 联系人 联系方式"
         " 主办 主办单位 承办 承办单位 协办单位 协办 语言 关键词 报名 报名方式 邮箱 电话 职称 职务 会议主题"
         " 研究方向 线下地点 校内联系人 讲座语言 形式 方式 人数 对象 费用 学分 校区"
-        " raum ort salle lieu format mode platform attendance meetingformat eventformat"
+        " raum ort salle lieu lugar sala aula 場所 format mode platform attendance meetingformat eventformat"
     ),
 }
 _KINDS = {word: kind for kind, words in _WORDS.items() for word in words.split()}
