@@ -130,7 +130,8 @@ class Daemon:
         held.enter_context(lock(wiring.lock_path(path)))
         self._store = await wiring.open_store(self._config)
         held.push_async_callback(self._store.close)
-        await self._store.begin(self._started, notices.rule_names(self._config.notices.rules))
+        rules, lanes = notices.rule_names(self._config.notices.rules), wiring.lane_names(self._config)
+        await self._store.begin(self._started, rules, lanes)
         if not await self._store.fact(LINK_KEYS):
             await self._store.note({LINK_KEYS: secrets.token_urlsafe(32)})
         high_water = await self._store.fact("high_water")

@@ -214,8 +214,9 @@ def signers(config: Config, lane: str = "") -> tuple[Signer, ...]:
 def signs(config: Config) -> dict[str, Sign]:
     """What puts signatures in front of a message, by lane, where there are any. Raises ConfigError like `signers`."""
     from notifier.dkim import signed
+    from notifier.stores import LANES
 
-    found = {lane: signers(config, lane) for lane in ("", "fallback")}
+    found = {lane: signers(config, lane) for lane in LANES}
     return {lane: partial(signed, signers=ones) for lane, ones in found.items() if ones}
 
 
@@ -226,6 +227,13 @@ def transport(config: Config) -> Transport:
     if config.mail.transport == "maildir":
         return MaildirTransport(config.mail.maildir)
     return _smtp_transport(config.smtp)
+
+
+def lane_names(config: Config) -> tuple[str, ...]:
+    """The names of the mail servers in the ledger, for those that there are."""
+    from notifier.stores import LANES
+
+    return LANES if "fallback" in ways(config) else LANES[:1]
 
 
 def lanes(config: Config, spent: Mapping[str, str] = MappingProxyType({})) -> tuple[Lane, ...]:

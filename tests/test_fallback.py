@@ -108,6 +108,12 @@ def test_mail_of_the_second_server_is_signed_by_the_domain_of_its_own_sender_alo
     assert all(b"; d=example.org;" in sign(b"From: a\r\n\r\nb\r\n") for sign in signs.values())
 
 
+def test_the_ledger_is_told_of_the_servers_that_there_are() -> None:
+    with_second, alone = SETTINGS, SETTINGS.partition("[fallback]")[0]
+    for settings, lanes in ((with_second, ("", "fallback")), (alone, ("",))):
+        assert wiring.lane_names(parse(settings, folder=Path("/etc/notifier"), environment={})) == lanes
+
+
 def test_without_a_sender_of_its_own_the_second_server_has_the_very_same_mail() -> None:
     first, second = from_both(SETTINGS)
     assert first == second

@@ -220,6 +220,26 @@ async def test_an_ambiguous_delivery_is_held_where_the_operator_chose_so(tmp_pat
     await store.close()
 
 
+async def test_what_may_have_arrived_by_a_server_that_is_no_more_waits_for_a_person(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "changed.db")
+    await store.subscribe([ADA, BOB], LONG_AGO)
+    await store.settle([opening()], session(), NOW)
+    ada, bob = await store.claim(2, NOW)
+    await store.intend([replace(ada, lane="fallback"), bob], NOW)
+    await store.record([Result(bob, DeliveryState.AMBIGUOUS, NOW + 4 * HOURS, reply="no reply came")], NOW)
+    await store.begin(NOW, (), ["", "fallback"])
+    assert (await store.summary(NOW)).undecided == 0
+    await store.begin(NOW, (), [""])
+    assert (await store.summary(NOW)).undecided == 1
+    (told,) = await store.deliveries(ada.subscriber.id)
+    assert told.reply.startswith("the mail server that may have it is no longer in the settings; the daemon died")
+    assert await store.claim(9, NOW + HOURS) == []
+    assert await store.decide(NOW, resend=True) == 1
+    (again,) = await store.claim(9, NOW + HOURS)
+    assert (again.subscriber.address, again.is_resend, again.lane) == (ADA.address, True, "")
+    await store.close()
+
+
 async def test_a_change_is_told_to_the_told_and_to_those_still_queued(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     ada, bob = await store.claim(2, NOW)

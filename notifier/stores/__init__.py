@@ -19,6 +19,7 @@ from notifier.revisions import Identity
 from notifier.subscribers import State, Subscriber
 from notifier.talks import Seminar, Session
 
+LANES = ("", "fallback")  # the names of the mail servers in the ledger, the first one's and the second one's
 APPROVAL = "approved/"  # with a notice's key behind it, the name of the fact that a person let it out
 
 
@@ -198,8 +199,11 @@ class Store(Protocol):
         """Ends all work on the store."""
         ...
 
-    async def begin(self, now: datetime, rules: Iterable[str]) -> None:
-        """Notes the first start and new rules; claims of a dead run go back, its mails in flight become ambiguous."""
+    async def begin(self, now: datetime, rules: Iterable[str], lanes: Iterable[str] = LANES) -> None:
+        """Notes the first start and new rules; claims of a dead run go back, its mails in flight become ambiguous.
+
+        What may have arrived by a lane that is none of these is undecided: nobody else could tell that it is the same.
+        """
         ...
 
     async def fact(self, name: str, default: str = "") -> str:

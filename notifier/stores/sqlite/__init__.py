@@ -21,7 +21,7 @@ from notifier.errors import Problem, StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Kind, Notice
 from notifier.revisions import Identity
-from notifier.stores import Claim, Consent, Delivery, Ended, Progress, Result, Returned, Review, Summary
+from notifier.stores import LANES, Claim, Consent, Delivery, Ended, Progress, Result, Returned, Review, Summary
 from notifier.stores.sqlite import deliveries, lists, openings, past, people, returns, reviews, subscriptions
 from notifier.stores.sqlite.rows import ms
 from notifier.stores.sqlite.schema import connect
@@ -67,10 +67,10 @@ class SqliteStore:
         await self._run(sqlite3.Connection.close)
         self._thread.shutdown()
 
-    async def begin(self, now: datetime, rules: Iterable[str]) -> None:
+    async def begin(self, now: datetime, rules: Iterable[str], lanes: Iterable[str] = LANES) -> None:
         def work(db: sqlite3.Connection) -> None:
             past.note_start(db, rules, ms(now))
-            deliveries.take_over(db, ms(now), resend=self._resend)
+            deliveries.take_over(db, ms(now), lanes, resend=self._resend)
 
         await self._write(work)
 

@@ -86,7 +86,7 @@ _OWED_OF_NOTICE = f"""
 """
 
 
-def take_over(db: sqlite3.Connection, at: int, *, resend: bool) -> None:
+def take_over(db: sqlite3.Connection, at: int, lanes: Iterable[str], *, resend: bool) -> None:
     """Gives back the claims of a dead run; its mails in flight are ambiguous, and tried again where they may be."""
     db.execute(
         f"UPDATE delivery SET state = 'queued', updated = ? WHERE {OPEN_STATES} AND state = 'claimed' AND resends = 0",
@@ -106,6 +106,12 @@ def take_over(db: sqlite3.Connection, at: int, *, resend: bool) -> None:
         {"at": at},
     )
     db.execute(_SUPERSEDE, {"at": at})
+    db.execute(
+        "UPDATE delivery SET not_before = NULL, lane = '', updated = :at,"
+        " reply = trim('the mail server that may have it is no longer in the settings; ' || reply, '; ')"
+        f" WHERE {UNSENT} AND state = 'ambiguous' AND lane NOT IN (SELECT value FROM json_each(:lanes))",
+        {"at": at, "lanes": json.dumps([*lanes])},
+    )
 
 
 def claim(db: sqlite3.Connection, limit: int, now: int, paused: str) -> list[Claim]:
