@@ -93,7 +93,9 @@ class Archive:
         near = () if every else nearest(words, (word for group in within for one in group.shown for word in one.words))
         about = {"asked": asked, "count": len(every), "listed": MOST_FOUND, "query": query, "near": " ".join(near)}
         values = _values(year, years, groups, language, **about)
-        return self.press.page("history", language, MINUTES, **values)
+        page = self.press.page("history", language, MINUTES, **values)
+        changed = max(since for one in self.pages.values() for _, since in one.modified.values())
+        return replace(page, modified=changed).at_once()
 
 
 def archive(

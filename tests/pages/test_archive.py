@@ -140,6 +140,14 @@ def test_a_search_in_vain_asks_what_was_meant_and_leads_to_what_is_to_come():
     assert [a["href"] for a in asked(FEW, q="talk").select("main p > a[href='/en/']")] == []
 
 
+def test_what_was_found_is_compressed_and_as_new_as_what_was_looked_through():
+    whole = pages.answer(MANY, "GET", "/en/history", "q=talk", {"accept-encoding": "br"})
+    assert dict(whole.headers)["Content-Encoding"] == "br"
+    assert dict(whole.headers)["Last-Modified"] == dict(answer(MANY, "/en/history").headers)["Last-Modified"]
+    before = {"if-modified-since": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    assert pages.answer(MANY, "GET", "/en/history", "q=talk", before).status == 200
+
+
 def test_an_answer_lists_no_more_than_fifty():
     page = asked(MANY, q="talk")
     assert len(page.select(".sessions li")) == 50
