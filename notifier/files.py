@@ -178,6 +178,8 @@ def unwritable(error: OSError | ValueError, path: str | Path) -> Problem:
             return Problem("there is no such folder", "make it, or mend the path", str(path))
         case IsADirectoryError():
             return Problem("this is a folder", "name a file in it", str(path))
+        case PermissionError() if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder is closed
+            return Problem("this user may not write it", "give it to this user, with chown", str(path))
         case PermissionError():
             return Problem("this user may not write there", "give write permission on the folder", str(path))
         case _:

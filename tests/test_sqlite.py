@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from samples import ADA, BOB, HOURS, LONG_AGO, session
 from test_stores import NOW, opening
 
 from notifier.errors import StoreError
+from notifier.locks import lock
 from notifier.stores import DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
-from notifier.stores.sqlite.schema import SCHEMAS
+from notifier.stores.sqlite.schema import SCHEMAS, connect
 from notifier.subscribers import Subscriber
 
 
@@ -88,6 +91,48 @@ async def test_a_damaged_or_newer_file_is_refused_with_words(tmp_path: Path) -> 
     db.close()
     with pytest.raises(StoreError, match="newer version"):
         await SqliteStore.open(newer)
+
+
+async def test_a_new_store_is_its_owner_s_alone(tmp_path: Path) -> None:
+    """It holds addresses, and the keys that sign links. Who widens it for a backup is left to it."""
+    path = tmp_path / "notifier.db"
+    store = await SqliteStore.open(path)
+    await store.subscribe([ADA], NOW)
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()} == {
+        "notifier.db": "0o600", "notifier.db-shm": "0o600", "notifier.db-wal": "0o600",
+    }  # fmt: skip
+    await store.close()
+    path.chmod(0o640)
+    await (await SqliteStore.open(path)).close()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand a file to somebody else and be them")
+@pytest.mark.parametrize("name", ["notifier.db", "notifier.lock"])
+def test_a_file_of_another_user_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As after root put a backup back, or ran a command in the daemon's place."""
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch(0o600)
+    said: list[str] = []
+
+    def act() -> None:
+        with pytest.raises(StoreError) as refused:
+            connect(name, False) if name.endswith(".db") else lock(name)
+        said.append(str(refused.value))
+
+    as_nobody(act)
+    assert said == [f"{name}: this user may not write it; give it to this user, with chown"]
+
+
+def as_nobody(act: Callable[[], None]) -> None:
+    os.seteuid(65534)
+    try:
+        act()
+    finally:
+        os.seteuid(0)
 
 
 async def test_a_reader_stands_beside_the_writer(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
 from notifier.errors import Problem, StoreError
+from notifier.files import unwritable
 
 _FIRST_SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -129,6 +131,8 @@ def connect(path: str | Path, read_only: bool) -> sqlite3.Connection:
             check_same_thread=False,
         )
     else:
+        if path != ":memory:":
+            _make_private(path)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.row_factory = sqlite3.Row
     db.executescript("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;")
@@ -140,6 +144,17 @@ def connect(path: str | Path, read_only: bool) -> sqlite3.Connection:
     if not read_only:
         db.executescript(_WATCH)
     return db
+
+
+def _make_private(path: str | Path) -> None:
+    """Makes the file, where it is missing, its owner's alone: it holds addresses and keys.
+
+    SQLite gives the files beside it the same mode.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(unwritable(error, path)) from error
 
 
 def _migrate(db: sqlite3.Connection, path: str | Path, read_only: bool) -> None:
