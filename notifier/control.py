@@ -11,14 +11,16 @@ import json
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from notifier.errors import NotifierError
+from notifier.errors import NotifierError, Problem, StoreError
 
 Request = dict[str, Any]
 Handler = Callable[[Request], Awaitable[dict[str, Any]]]
 
+PATIENCE = timedelta(minutes=2)  # an import of a hundred thousand subscribers takes seconds
 _LIMIT = 64 * 1024 * 1024  # an import of a hundred thousand subscribers is one request
 _LONGEST_PATH = 100  # sun_path holds 108 bytes on Linux, 104 elsewhere
 
@@ -40,7 +42,8 @@ async def serve(path: Path, handler: Handler) -> asyncio.Server:
             try:
                 response = await handler(request)
             except NotifierError as error:
-                response = {"problems": [str(problem) for problem in error.problems]}
+                problems = [str(problem) for problem in error.problems]
+                response = {"problems": problems, "is_store": isinstance(error, StoreError)}
             writer.write(json.dumps(response).encode() + b"\n")
             await writer.drain()
         writer.close()
@@ -52,14 +55,36 @@ async def serve(path: Path, handler: Handler) -> asyncio.Server:
 
 
 async def call(path: Path, request: Request) -> dict[str, Any] | None:
-    """The daemon's answer, or None where none runs. Raises NotifierError with the daemon's problems."""
+    """The daemon's answer, or None where none runs.
+
+    Raises:
+        NotifierError: the daemon's problems; as StoreError where its store failed, or where it is of another user, or
+            says nothing for `PATIENCE`, or ends before it has answered.
+    """
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=_LIMIT)
     except (FileNotFoundError, ConnectionRefusedError):
         return None
-    writer.write(json.dumps(request).encode() + b"\n")
-    response: dict[str, Any] = json.loads(await reader.readuntil(b"\n"))
-    writer.close()
+    except PermissionError as error:
+        told = Problem(
+            "the daemon of another user listens here", "run this command as that user, or as root", str(path)
+        )
+        raise StoreError(told) from error
+    try:
+        writer.write(json.dumps(request).encode() + b"\n")
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            response: dict[str, Any] = json.loads(await reader.readuntil(b"\n"))
+    except TimeoutError as error:
+        told = Problem(
+            "the daemon is there and does not answer", "see whether it was stopped, or restart it", str(path)
+        )
+        raise StoreError(told) from error
+    except (ConnectionError, asyncio.IncompleteReadError) as error:
+        told = Problem("the daemon ended before it answered", "look at its log, and ask again", str(path))
+        raise StoreError(told) from error
+    finally:
+        writer.close()
     if "problems" in response:
-        raise NotifierError("\n".join(response["problems"]))
+        problems = [Problem(told) for told in response["problems"]]
+        raise StoreError(problems) if response["is_store"] else NotifierError(problems)
     return response

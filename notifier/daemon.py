@@ -28,7 +28,7 @@ from notifier.collector import Collector, Leniency
 from notifier.config import Config
 from notifier.control import Request
 from notifier.dispatch import Dispatcher
-from notifier.errors import MailboxError, NotifierError, Problem
+from notifier.errors import MailboxError, NotifierError, Problem, StoreError
 from notifier.locks import lock
 from notifier.mailroom import Mailroom
 from notifier.metrics import Figures
@@ -69,6 +69,7 @@ class Daemon:
         self._doubt = ""
         self._noted: datetime | None = None
         self._mailbox_trouble = ""
+        self._store_trouble = ""
         self.mailings: Mapping[str, Progress] = {}  # by name, those that were not over when it was last looked
         self._progress_told: datetime | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -260,9 +261,19 @@ class Daemon:
             self._wake.clear()
             try:
                 await self._reconcile()
+                self._store_trouble = ""
+            except StoreError as error:
+                self._tell_store_trouble(error)
             except Exception:
                 # Whatever it was, what is owed stays owed in the ledger, and the next tick derives it anew.
                 log.exception("reconciling failed; trying again at the next tick")
+
+    def _tell_store_trouble(self, error: StoreError) -> None:
+        """Once, not at every tick, of which there are thousands until somebody has made room."""
+        before, self._store_trouble = self._store_trouble, str(error)
+        if before != self._store_trouble:
+            log.error("nothing can be reconciled, trying again at every tick: %s", error)
+        self._tell_trouble("The store cannot be written", error.problems)
 
     async def _collecting(self, collector: Collector) -> None:
         """Looks for returned mail now and at every call; a mailbox that stays out of reach is told of once."""
@@ -450,6 +461,7 @@ class Daemon:
     def _causes(self) -> dict[str, str]:
         """All that can need a person, with "" where it is well."""
         return {
+            "store": self._store_trouble,
             "talk list": "; ".join(map(str, self._publisher.problems)),
             "mail": self._dispatcher.trouble,
             "clock": self._doubt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from house import SECOND, TALKS, House
 
 from notifier import clock, daemon
-from notifier.errors import NotifierError
+from notifier.errors import NotifierError, Problem, StoreError
 
 
 async def test_a_clock_that_was_set_back_lets_nothing_sleep_until_it_has_caught_up(
@@ -76,3 +77,29 @@ async def test_the_log_says_once_that_nothing_is_sent(house: House, caplog: pyte
     await house.reconciled()
     said = [message for message in caplog.messages if "sent" in message]
     assert said == ["nothing is sent: for the summer", "what is due is sent again"]
+
+
+async def test_a_store_that_cannot_be_written_is_told_of_once_and_in_status(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await house.start()
+    life = house.daemon
+    assert life is not None
+
+    async def full(*_: object) -> None:
+        raise StoreError(Problem("the store failed: database or disk is full", "make room"))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(life._store, "expire", full)
+        for _ in range(3):
+            life.wake()
+            await house.until(lambda: bool(life._store_trouble))
+            await asyncio.sleep(0.1)
+        assert (await house.ask({"do": "status"}))["trouble"] == {
+            "store": "the store failed: database or disk is full; make room"
+        }
+    assert "cannot be written" in str((await house.arrived(1))[0]["Subject"])
+    await house.reconciled()
+    assert (await house.ask({"do": "status"}))["trouble"] == {}
+    assert [record.levelname for record in caplog.records if "disk is full" in record.getMessage()] == ["ERROR"]
+    assert not any(record.exc_info for record in caplog.records)
