@@ -467,11 +467,6 @@ class Config(Table):
         return config
 
     @property
-    def talks_are_a_page(self) -> bool:
-        """True where the talk list is fetched from the web, every `poll`."""
-        return "://" in self.talks
-
-    @property
     def context(self) -> Context:
         """What the talk list may leave unsaid."""
         is_zone_said = "timezone" in self.seminar.model_fields_set

@@ -152,13 +152,6 @@ class Pace:
         self._lowered_at = now
         self._follow()
 
-    def remaining(self, now: datetime, count: int) -> timedelta:
-        """How long from now until the last of so many messages may leave."""
-        if not count:
-            return NO_TIME
-        ends = [window.reaches(now, count) for window in self._bounds()]
-        return max(ends, default=NO_TIME)
-
     def written(self) -> str:
         """What was spent and learnt, for a ledger."""
         spent = {name: window.slots() for name, window in self._windows.items()}
@@ -224,9 +217,6 @@ class _Window:
             if over < 0:
                 return self._leaves_at(number)
         return now + self._span  # the limit is none at all
-
-    def reaches(self, now: datetime, count: int) -> timedelta:
-        return ((self.count(now) + count - 1) // self.limit) * self._span
 
     def add(self, now: datetime, count: int) -> bool:
         """Whether a new slot begins with it."""

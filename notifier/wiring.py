@@ -354,7 +354,7 @@ def first_files(now: datetime) -> dict[str, str]:
     """What `init` writes, by file name; the sample session is on the Saturday after the next two days."""
     today = now.astimezone(ZoneInfo("Asia/Shanghai")).date()
     saturday = today + timedelta(days=2 + (5 - (today.weekday() + 2)) % 7)
-    texts = files.shipped("init")
+    texts = files.shipped("init") | {"config.example.toml": files.example_config()}
     return {Path(name).name: text.replace("{{ next_saturday }}", saturday.isoformat()) for name, text in texts.items()}
 
 

@@ -100,7 +100,9 @@ def test_wrong_usage_is_exit_2_and_no_config_exit_3(run: Run) -> None:
 
 
 def test_init_writes_what_runs_and_overwrites_nothing(run: Run) -> None:
-    assert run("init", "house").exit_code == 0
+    assert run("init", "house").stdout.split() == [
+        f"house/{name}" for name in ("config.toml", "talks.toml", "config.example.toml")
+    ]
     Path("house/talks.toml").write_text("mine", encoding="utf-8")
     again = run("init", "house")
     assert again.exit_code == 1

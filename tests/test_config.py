@@ -33,7 +33,6 @@ def problems(text: str, environment: dict[str, str] | None = None, **more: Any) 
 def test_nothing_set_gives_the_defaults() -> None:
     config = load()
     assert config.talks == "/etc/notifier/talks.toml"
-    assert not config.talks_are_a_page
     assert config.context == Context("seminar", "", "Asia/Shanghai", "/etc/notifier/talks.toml", is_zone_said=False)
     assert config.notices.rules == Rules()
     assert config.server.listen == ("127.0.0.1:8000",)
@@ -64,7 +63,6 @@ def test_what_is_set_is_used() -> None:
         [templates]
         path = "ours"
     """)
-    assert config.talks_are_a_page
     assert config.poll == timedelta(minutes=90)
     assert config.server.listen == ("[::1]:8000", "unix:/run/notifier.sock")
     assert config.server.base_url == "https://seminar.example.org"

@@ -136,6 +136,13 @@ def test_after_a_pause_only_the_latest_notice_opens_and_reaches_everyone() -> No
     )
 
 
+def test_of_many_that_are_due_the_one_that_was_due_last_opens() -> None:
+    leads = frozenset((70 + n) * MINUTES for n in range(14))
+    decisions = decide(seminar(), Rules(announcement=None, reminders=()), Facts(LONG_AGO, leads=leads), START - HOURS)
+    assert only(decisions, Verdict.OPEN).notice.rule == "reminder-1h10m"
+    assert len([d for d in decisions if d.verdict is Verdict.SUPERSEDED]) == 13
+
+
 def test_nothing_opens_in_the_last_five_minutes() -> None:
     facts = Facts(LONG_AGO, leads=frozenset({10 * MINUTES}))
     assert verdicts(START - 5 * MINUTES, facts)["reminder-10m"] is Verdict.EXPIRED
@@ -266,6 +273,24 @@ def test_only_a_new_time_makes_reminders_due_again() -> None:
     ):
         decisions = decide(seminar(edit), RULES, in_force, edited + 10 * MINUTES)
         assert only(decisions, Verdict.OPEN).notice.generation == generation
+
+
+def test_once_a_move_is_told_the_reminders_are_those_of_the_new_time() -> None:
+    settled = (opened("change-1", Kind.CHANGE, generation=1), opened("reminder-1d"))
+    moved = session(START + DAYS, modified=START - 20 * HOURS)
+    facts = Facts(LONG_AGO, settled={"2021-11-27": settled}, told={"2021-11-27": moved})
+    assert only(decide(seminar(moved), RULES, facts, START), Verdict.OPEN).notice.key == (
+        "2021-11-27",
+        "reminder-1d",
+        1,
+    )
+
+
+def test_a_change_replaces_no_reminder_that_has_been_sent() -> None:
+    edited = START - 20 * HOURS
+    other_room = session(room=Room(url="https://meeting.tencent.com/dm/another"), modified=edited)
+    found = verdicts(edited + 10 * MINUTES, told(session()), other_room)
+    assert (found["change-1"], found["reminder-1d"]) == (Verdict.OPEN, Verdict.DONE)
 
 
 def test_a_change_is_news_until_the_later_of_both_ends_and_urgent_by_the_earlier_start() -> None:
@@ -399,6 +424,8 @@ def test_a_join_link_filled_in_after_the_reminder_is_told() -> None:
     before = session(room=Room())
     after = session(room=ROOM, modified=START - 2 * HOURS)
     assert verdicts(START - 110 * MINUTES, told(before), after)["change-1"] is Verdict.OPEN
+    to_nobody_at_last = told(before, replace(opened("reminder-3h"), reached=0))
+    assert verdicts(START - 110 * MINUTES, to_nobody_at_last, after)["change-1"] is Verdict.OPEN
     announced = Facts(
         LONG_AGO,
         settled={"2021-11-27": (opened("announcement", Kind.ANNOUNCEMENT),)},
@@ -413,7 +440,8 @@ def test_a_join_link_filled_in_after_the_reminder_is_told() -> None:
 def test_a_change_that_could_not_be_told_expires_once() -> None:
     moved = session(START - HOURS, modified=START - 2 * HOURS)
     late = START + 5 * HOURS
-    assert verdicts(late, told(session()), moved)["change-1"] is Verdict.EXPIRED
+    found = verdicts(late, told(session()), moved)
+    assert (found["change-1"], found["reminder-1h"]) == (Verdict.EXPIRED, Verdict.EXPIRED)
     expired = Settled(Kind.CHANGE, "change-1", 1, Verdict.EXPIRED, late)
     assert not any(r.startswith("change") for r in verdicts(late, told(session(), expired), moved))
 

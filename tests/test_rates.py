@@ -52,7 +52,7 @@ def test_no_span_ever_holds_more_than_its_limit(limits: Limits, steps: list[tupl
 
 @given(st.builds(Limits, *(st.integers(0, 9) for _ in range(4))), st.integers(1, 40))
 def test_what_may_leave_later_does_leave_and_not_much_later_than_foretold(limits: Limits, count: int) -> None:
-    foretold = Pace(limits).remaining(NOON, count)
+    foretold = duration(limits, count)
     took = send_all(Pace(limits), count)[-1] - NOON
     assert took >= foretold if limits.per_minute == 0 else took + MINUTE >= foretold
     # Slots round each round of a window up by a sixtieth, the pieces of a minute by a piece.
@@ -70,7 +70,6 @@ def test_no_limit_is_no_limit() -> None:
     pace.take(NOON, 100_000)
     assert pace.available(NOON) == UNLIMITED
     assert pace.opens_at(NOON) == NOON
-    assert pace.remaining(NOON, 10**6) == timedelta()
 
 
 def test_limits_are_told_in_words() -> None:
@@ -82,13 +81,6 @@ def test_the_tightest_limit_says_how_many_leave_in_a_time() -> None:
     limits = Limits(per_minute=30, per_day=500)
     assert [capacity(limits, span) for span in (timedelta(), MINUTE, DAY)] == [30, 60, 1000]
     assert capacity(Limits(), DAY) == UNLIMITED
-
-
-def test_nothing_to_send_takes_no_time_however_much_was_sent() -> None:
-    pace = Pace(Limits(per_minute=1))
-    pace.take(NOON, 3)
-    assert pace.remaining(NOON, 0) == timedelta()
-    assert pace.remaining(NOON, 1) == 3 * MINUTE
 
 
 @pytest.mark.parametrize("limits", [Limits(), QQ])

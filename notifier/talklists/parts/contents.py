@@ -12,7 +12,7 @@ from notifier.locations import is_web_address
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.components import Component, Property
-from notifier.talklists.parts.lines import Line, is_html, lines_of_html
+from notifier.talklists.parts.lines import is_html, lines_of_html
 from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.standings import status_in, without_notice
 from notifier.talks import Link, Livestream, Room, Speaker, Status, Talk, clean_line, clean_text
@@ -79,10 +79,6 @@ def plain_text(text: str) -> str:
             " ".join([line.text, *(k.url for k in line.links if k.url not in line.text)]) for line in lines
         )
     return clean_text("\n".join(" ".join(line.split()) for line in text.split("\n")))
-
-
-def _targets(line: Line) -> list[str]:
-    return [link.url for link in line.links if link.url not in line.text]
 
 
 def _conference(event: Component, room: Room) -> Room:

@@ -31,7 +31,6 @@ class Slot:
     start: datetime
     end: datetime
     frame: tuple[datetime, datetime] | None = None
-    is_given: bool = True
 
 
 @dataclass
