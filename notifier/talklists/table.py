@@ -28,7 +28,7 @@ from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.dates import Order, zone_in
 from notifier.talklists.parts.items import DAY, Item, are_listed, rows_of, with_years
 from notifier.talklists.parts.lines import without_emphasis
-from notifier.talklists.parts.terms import Term, Usual, is_term, term_in, usual_among, usual_in
+from notifier.talklists.parts.terms import Term, Usual, agreed, is_term, term_in, usual_among, usual_in
 from notifier.talks import Seminar, clean_line, clean_text
 
 _DELIMITERS = ",;\t，；"
@@ -93,6 +93,7 @@ class _Table:
     zone: str = ""  # of all times, where a head or a line above them names one
     usual: Usual | None = None
     joining: cells.Joining = field(default_factory=cells.Joining)
+    usuals: list[Usual] = field(default_factory=list)
     terms: list[tuple[int, Term]] = field(default_factory=list)  # that the lines around the rows name
 
     def term_at(self, line: int | None) -> Term | None:
@@ -100,9 +101,18 @@ class _Table:
         above = [term for number, term in self.terms if line is not None and number < line]
         return next(iter([*above[::-1], *(term for _, term in self.terms)]), None)
 
+    def usual_at(self, line: int | None) -> Usual | None:
+        """The hours named last above this line; None where two are named with no row between them."""
+        above = [usual for usual in self.usuals if line is not None and usual.line < line]
+        if not above:
+            return None
+        between = max((row.line or 0 for row in self.rows if (row.line or 0) < above[-1].line), default=0)
+        return agreed(usual for usual in above if usual.line > between)
+
     def take_preface(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
         """Takes what the lines around the rows say of every session, and gives back those that say nothing of it."""
         self.usual = usual_among(lines)
+        self.usuals = [usual for number, words in lines if (usual := usual_in(words, number))]
         self.zone = next(filter(None, (zone_in(words) for _, words in lines)), "")
         self.joining = cells.joining_in("\n".join(words for _, words in lines))
         return [(number, words) for number, words in lines
@@ -118,7 +128,7 @@ def _reading(table: _Table, context: Context) -> Reading:
     common = rows.common_hours(plain)
     sessions = rows.Sessions(ZoneInfo(context.timezone), zone, table.usual, table.joining, common)
     for row in plain:
-        sessions.add(row)
+        sessions.add(row if table.usual else replace(row, usual=table.usual_at(row.line)))
     found = rows.unique(sessions.sessions())
     told = (*table.problems, *sessions.problems, *context.doubts_of_zone(sessions.unzoned))
     problems = sorted(told, key=lambda p: p.line or 0)

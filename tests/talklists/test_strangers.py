@@ -7,10 +7,12 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from notifier import talklists
 from notifier.errors import TalkListError
-from notifier.talklists import Context, Reading
+from notifier.talklists import Context, Reading, toml
 from notifier.talklists.parts.dates import read_when
 from notifier.talklists.parts.people import is_proper_name
 from notifier.talklists.parts.standings import status_in, without_notice
@@ -733,3 +735,22 @@ def told_with_rooms(reading: Reading) -> list[str]:
 def test_a_list_is_read_as_a_person_reads_it(path: Path) -> None:
     timezone, *lines = path.with_name(f"{path.name}.told").read_text(encoding="utf-8").splitlines()
     assert told_with_rooms(talklists.read(path.read_bytes(), Context(timezone=timezone))) == lines
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_mutilated_list_is_read_or_refused_and_names_no_session_twice(data: st.DataObject) -> None:
+    text = talklists.decode(data.draw(st.sampled_from(LISTS)).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        stop = data.draw(st.integers(start, min(len(text), start + 80)))
+        other = data.draw(st.sampled_from(["", text[start:stop] * 3, "\n", "|", "：", "(", '"', "2024-"]))
+        text = text[:start] + other + text[stop:]
+    try:
+        reading = talklists.read(text.encode(), Context())
+    except TalkListError:
+        return
+    ids = [session.id.casefold() for session in reading.seminar.sessions]
+    assert len(set(ids)) == len(ids)
+    again = talklists.read(toml.write(reading.seminar, reading.warnings).encode(), Context())
+    assert again.seminar.sessions == reading.seminar.sessions

@@ -237,6 +237,7 @@ _NO_TITLE = re.compile(
     r"|view|approach|practice|update)s?\W*",
     re.IGNORECASE,
 )
+_FULL_STOP = re.compile(r"(?<=[^\W\d_]{3})\.$")
 _TARGET = re.compile(r"(?<=\])\([^()\s]*\)")  # of a link, in which signs part nothing
 _LINK = re.compile(r"\[[^\[\]]*\]\([^()\s]*\)")
 _LINKS_BEHIND = re.compile(rf"(?:[\s,，;；、|·(（]*{_LINK.pattern}[)）]?)+\W*$")
@@ -250,6 +251,7 @@ _FORMS = (
     re.compile(r"(?P<who>[^:：]{2,150}?[)）])\s*[,，.。]\s*(?P<what>\S.*)"),
     re.compile(r"(?P<who>[^:：]{2,150}?)\s+(?:will present|presents?|speaks on|talks about)\s+(?P<what>\S.*)"),
     re.compile(r"(?P<what>\S.*?)\s+[-–—|]+\s+(?P<who>.{2,150})"),
+    re.compile(r"(?P<who>[^:：]{2,150}?[)）])\s+(?P<what>(?=[A-Z\u2e80-\u9fff])\S.*)"),
 )
 
 
@@ -265,6 +267,7 @@ def _who_and_what(words: str) -> dict[str, str]:
     for form in _FORMS:
         if parts := form.fullmatch(masked):
             who, what = (words[slice(*parts.span(name))] for name in ("who", "what"))
+            what = _FULL_STOP.sub("", what)
             if _are_people(who) and not (_NO_TITLE.fullmatch(what) and not who.rstrip().endswith((")", "）"))):
                 return {"speakers": who, "title": what}
     found, _ = people(cells.without_links(words))

@@ -40,6 +40,7 @@ class Row:
     talk: Talk | None = None
     room: Room | None = None
     livestream: Livestream | None = None
+    usual: Usual | None = None  # the hours that the list names above this row, where it names others elsewhere
 
     def get(self, name: str) -> str:
         """The text of this field, "" where the row has none."""
@@ -113,14 +114,15 @@ class Sessions:
         if not (when.zone or self.written) and self.unzoned is None:
             self.unzoned = row.line
         if end is None:
-            length = self.usual.length if self.usual else None
+            usual = row.usual or self.usual
+            length = usual.length if usual else None
             end = start + (length or cells.ASSUMED_LENGTH)
-            read_as = f"as long as the usual {self.usual}" if length else "two hours"
+            read_as = f"as long as the usual {usual}" if length else "two hours"
             self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: read as {read_as}", "write when it ends")
         return start, end
 
     def _usually(self, when: cells.When, day: date, row: Row) -> cells.When:
-        usual = self.usual or (self.common if self._told_status(row) is Status.CANCELLED else None)
+        usual = row.usual or self.usual or (self.common if self._told_status(row) is Status.CANCELLED else None)
         if usual is None or not usual.is_for(day):
             raise ValueError(f"{day} has no time of day")
         self._warn(row, f"{day} has no time of day: read as the usual {usual} of line {usual.line}", "write it there")
@@ -213,14 +215,15 @@ def with_notice(values: Mapping[str, str]) -> dict[str, str]:
     values = {name: "" if _BUTTON.fullmatch(text.strip()) else text for name, text in values.items()}
     title, said = without_notice(values.get("title", ""))
     found = dict(values) | ({"title": title} if said else {})
-    if is_notice(speakers := values.get("speakers", "")):
-        found["speakers"], said = "", "; ".join(filter(None, (said, speakers)))
+    speakers, told = without_notice(values.get("speakers", ""))
+    if told:
+        found["speakers"], said = speakers, "; ".join(filter(None, (said, told)))
     notice = values.get("notice", "").strip()
-    told = status_in(said) or (status_in(notice) if is_notice(notice) else None)
+    status = status_in(said) or (status_in(notice) if is_notice(notice) else None)
     if said:
         found["notice"] = "\n".join(filter(None, (said, notice)))
-    if told and not (values.get("status") or values.get("cancelled")):
-        found["status"] = told
+    if status and not (values.get("status") or values.get("cancelled")):
+        found["status"] = status
     return found
 
 

@@ -115,7 +115,12 @@ class Usual:
 
 def usual_among(lines: Iterable[tuple[int, str]]) -> Usual | None:
     """The usual hours that these lines name; None where none does, or two name others."""
-    found = [usual for number, text in lines if (usual := usual_in(text, number))]
+    return agreed(usual for number, text in lines if (usual := usual_in(text, number)))
+
+
+def agreed(usuals: Iterable[Usual]) -> Usual | None:
+    """The first of these, where none of them names other hours."""
+    found = list(usuals)
     same = {(usual.start, usual.end, usual.weekday) for usual in found}
     return found[0] if len(same) == 1 else None
 
