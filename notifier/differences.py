@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from notifier.recognition import names_of, paired_talks
-from notifier.talks import Session, Status, Talk
+from notifier.talks import Session, Status, Talk, grouped
 
 Times = tuple[datetime, datetime]
 
@@ -158,16 +158,17 @@ _STATUSES = {
 _RESTORED = ("takes place after all", "恢复举行")
 _MOVED = ("moved from {before} to {after}", "时间由 {before} 改为 {after}")
 _REPLACED = ("{label} changed from {before} to {after}", "{label}由 {before} 改为 {after}")
-_FILLED_IN = ("{label} added: {after}", "{label}已补充:{after}")
-_REMOVED = ("{label} removed: {before}", "{label}已移除:{before}")
+_FILLED_IN = ("{label} added: {after}", "{label}已补充：{after}")
+_REMOVED = ("{label} removed: {before}", "{label}已移除：{before}")
 # For what is too long to be quoted, or too secret.
 _REPLACED_UNQUOTED = ("{label} changed", "{label}已更改")
 _FILLED_IN_UNQUOTED = ("{label} added", "{label}已补充")
 _REMOVED_UNQUOTED = ("{label} removed", "{label}已移除")
 _UNQUOTED = frozenset((Field.ABSTRACT, Field.PASSCODE, Field.OTHER))
+_LINKS = frozenset((Field.URL, Field.DOWNLOAD_URL, Field.LIVESTREAM, Field.SLIDES, Field.REPLAY))
 
 
-def describe(difference: Difference, language: str = "en") -> str:
+def describe(difference: Difference, language: str = "en", *, with_links: bool = True) -> str:
     """The difference in words of English or, for `zh`, Chinese; a passcode and an abstract are not quoted."""
     chinese = language == "zh"
     before, after = difference.before, difference.after
@@ -176,11 +177,13 @@ def describe(difference: Difference, language: str = "en") -> str:
         return _MOVED[chinese].format(before=then, after=now)
     if difference.field is Field.STATUS:
         return (_RESTORED if before == Status.CANCELLED else _STATUSES[Status(after)])[chinese]
-    return _phrase(difference)[chinese].format(label=_LABELS[difference.field][chinese], before=before, after=after)
+    if difference.field in _NUMBERS:
+        before, after = grouped(before), grouped(after)
+    phrase = _phrase(difference, quoted=difference.field not in (_UNQUOTED if with_links else _UNQUOTED | _LINKS))
+    return phrase[chinese].format(label=_LABELS[difference.field][chinese], before=before, after=after)
 
 
-def _phrase(difference: Difference) -> tuple[str, str]:
-    quoted = difference.field not in _UNQUOTED
+def _phrase(difference: Difference, *, quoted: bool) -> tuple[str, str]:
     if difference.before and not difference.after:
         return _REMOVED if quoted else _REMOVED_UNQUOTED
     if difference.after and not difference.before:

@@ -99,6 +99,9 @@ def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
     zone = zone or matter.seminar.timezone
     changes = differences.differences(before, session) if before and session else ()
     has_moved = any(change.field is Field.TIME for change in changes)
+    is_back = bool(before and before.is_cancelled and session and not session.is_cancelled)
+    # What the letter shows anyhow: the time by the reader's own clock, the notice above all else, that it is back on.
+    shown = (Field.TIME, Field.NOTICE, *((Field.STATUS,) if is_back else ()))
     return {
         "kind": str(matter.kind),
         "in_full": matter.kind is Kind.ANNOUNCEMENT,
@@ -106,9 +109,9 @@ def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
         "session": _by_the_clock(session, zone) if session else None,
         "clocks": _clocks(session, zone, language) if session else (),
         "clocks_before": _clocks(before, zone, language) if before and has_moved else (),
-        "is_back": bool(before and before.is_cancelled and session and not session.is_cancelled),
-        # The time is not described among them: the letter shows it by the reader's own clock.
-        "changes": [differences.describe(c, language) for c in changes if c.field is not Field.TIME],
+        "is_back": is_back,
+        # Links are not among the words: the new one stands below to be pressed, and nobody should press the old one.
+        "changes": [differences.describe(c, language, with_links=False) for c in changes if c.field not in shown],
         "base_url": matter.base_url,
         "page_url": f"{matter.base_url}/sessions/{quote(session.id, safe='')}" if session else "",
     }

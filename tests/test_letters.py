@@ -84,11 +84,11 @@ def test_a_reminder_in_chinese_opens_the_same_way() -> None:
     assert letter(language="zh").text.splitlines()[:7] == [
         "11月27日 周六 9:30–11:30 北京时间 (UTC+8)",
         "",
-        "加入腾讯会议: https://meeting.tencent.com/dm/p1q2HxwW3x4r",
-        "会议号: 329 744 341",
-        "会议密码: 974114",
-        "备用会议号（无密码）: 553 2421 7498",
-        "直播: bilibili living room",
+        "加入腾讯会议：https://meeting.tencent.com/dm/p1q2HxwW3x4r",
+        "会议号：329 744 341",
+        "会议密码：974114",
+        "备用会议号（无密码）：553 2421 7498",
+        "直播：bilibili living room",
     ]
 
 
@@ -207,6 +207,33 @@ def test_a_change_says_what_is_new_and_what_is_no_longer_so() -> None:
     assert "Passcode: 112233" in lines
 
 
+def test_a_change_names_no_old_link_and_repeats_nothing_that_stands_beside_it() -> None:
+    now = replace(MOVED, notice="In the other room.", room=replace(ROOM, url="https://meeting.tencent.com/dm/new"))
+    now = replace(now, room=replace(now.room, meeting_id="987654321"))
+    told = letter(Kind.CHANGE, now, before=session())
+    assert ROOM.url not in told.text + told.html
+    assert told.text.splitlines()[3:5] == [
+        "- Meeting link changed",
+        "- Meeting ID changed from 329 744 341 to 987 654 321",
+    ]
+    assert told.text.count("In the other room.") == visible(told.html).count("In the other room.") == 1
+    back = letter(Kind.CHANGE, before=session(status=Status.CANCELLED))
+    assert "王宇航" in BeautifulSoup(back.html, "html.parser").select(".preheader")[0].text
+    assert visible(back.html).lower().count("after all") == back.text.lower().count("after all") == 1
+
+
+def test_what_is_no_longer_so_is_struck_for_programs_without_styles_and_said_to_those_who_hear_it() -> None:
+    moved = BeautifulSoup(letter(Kind.CHANGE, MOVED, before=session()).html, "html.parser")
+    (was,) = moved.select("s")
+    assert was.parent is not None
+    assert was.parent.text == "It is no longer: Sat 27 Nov 2021, 9:30–11:30 Beijing time (UTC+8)"
+    off = BeautifulSoup(letter(Kind.CANCELLED, session(status=Status.CANCELLED)).html, "html.parser")
+    assert "Sat 27 Nov 2021, 9:30–11:30" in off.select("h1 > s")[0].text
+    assert visible(str(off)).startswith(
+        "Joint Seminar of Machine Learning CANCELLED: this session does not take place."
+    )
+
+
 def test_a_cancelled_session_offers_no_way_to_join() -> None:
     told = letter(Kind.CANCELLED, session(status=Status.CANCELLED))
     assert told.text.startswith("CANCELLED: this session does not take place.\n")
@@ -217,30 +244,42 @@ def test_a_cancelled_session_offers_no_way_to_join() -> None:
 @pytest.mark.parametrize(
     ("kind", "language", "about", "before", "subject"),
     [
-        (Kind.REMINDER, "en", session(), None, "Sat 27 Nov, 9:30 (UTC+8) · Joint Seminar of Machine Learning"),
-        (Kind.ANNOUNCEMENT, "en", session(), None, "Sat 27 Nov, 9:30 (UTC+8) · Joint Seminar of Machine Learning"),
-        (Kind.CHANGE, "en", MOVED, session(), "[Moved] Sat 4 Dec, 10:30 (UTC+8) · Joint Seminar of Machine Learning"),
-        (Kind.CHANGE, "zh", MOVED, session(), "[改期] 12月4日 周六 10:30 (UTC+8) · Joint Seminar of Machine Learning"),
+        (Kind.REMINDER, "en", session(), None, "Sat 27 Nov, 9:30 Beijing time · Joint Seminar of Machine Learning"),
+        (Kind.ANNOUNCEMENT, "en", session(), None, "Sat 27 Nov, 9:30 Beijing time · Joint Seminar of Machine Learning"),
+        (
+            Kind.CHANGE,
+            "en",
+            MOVED,
+            session(),
+            "[Moved] Sat 4 Dec, 10:30 Beijing time · Joint Seminar of Machine Learning",
+        ),
+        (
+            Kind.CHANGE,
+            "zh",
+            MOVED,
+            session(),
+            "【改期】12月4日 周六 10:30 北京时间 · Joint Seminar of Machine Learning",
+        ),
         (
             Kind.CHANGE,
             "en",
             session(room=Room()),
             session(),
-            "[Changed] Sat 27 Nov, 9:30 (UTC+8) · Joint Seminar of Machine Learning",
+            "[Changed] Sat 27 Nov, 9:30 Beijing time · Joint Seminar of Machine Learning",
         ),
         (
             Kind.CHANGE,
             "zh",
             session(),
             session(status=Status.CANCELLED),
-            "[恢复举行] 11月27日 周六 9:30 (UTC+8) · Joint Seminar of Machine Learning",
+            "【恢复举行】11月27日 周六 9:30 北京时间 · Joint Seminar of Machine Learning",
         ),
         (
             Kind.CANCELLED,
             "zh",
             session(status=Status.CANCELLED),
             session(),
-            "[已取消] 11月27日 周六 9:30 (UTC+8) · Joint Seminar of Machine Learning",
+            "【已取消】11月27日 周六 9:30 北京时间 · Joint Seminar of Machine Learning",
         ),
     ],
 )
@@ -248,6 +287,18 @@ def test_a_subject_starts_with_the_time_and_stands_out_when_that_is_news(
     kind: Kind, language: str, about: Session, before: Session | None, subject: str
 ) -> None:
     assert letter(kind, about, language, before=before).subject == subject
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("zone", ["", "America/New_York"])
+def test_a_chinese_subject_has_no_latin_capitals_that_filters_take_for_shouting(kind: Kind, zone: str) -> None:
+    chinese = replace(seminar(), name_zh="机器学习联合研讨会")
+    told = letters.write(TEMPLATES, Matter(kind, MOVED, chinese, BASE, session()), "zh", zone)
+    assert re.findall("[A-Z]", told.subject) == []
+
+
+def test_a_subject_names_a_zone_without_a_city_by_its_offset() -> None:
+    assert letter(zone="Etc/GMT-5").subject.startswith("Sat 27 Nov, 6:30 UTC+5 · ")
 
 
 @settings(deadline=None)
@@ -290,12 +341,23 @@ def test_html_is_inlined_and_keeps_its_rules_for_the_dark() -> None:
     assert soup.select_one("meta[name=color-scheme]")["content"] == "light dark"  # type: ignore[index]
 
 
+def test_outlook_for_windows_which_knows_no_greatest_width_is_given_one() -> None:
+    html = letter().html
+    ghost = re.search(r'<!--\[if mso\]><table role="presentation" width="600"[^>]*><tr><td><!\[endif\]-->', html)
+    assert ghost is not None
+    assert html.count("<!--[if mso]></td></tr></table><![endif]-->") == 1
+    assert "mso-padding-alt: 14px 36px" in html
+    assert '"Microsoft YaHei", sans-serif !important' in html
+
+
 @pytest.mark.parametrize(("language", "tag"), [("zh", "zh-CN"), ("en", "en")])
 def test_html_names_its_language_and_begins_with_the_preheader(language: str, tag: str) -> None:
     soup = BeautifulSoup(letter(language=language).html, "html.parser")
     assert soup.html is not None
     assert soup.html["lang"] == tag
-    first = soup.select_one("body > *")
+    (letter_itself,) = soup.select("body > *")  # where a mail is shown inside a page, html and body are lost
+    assert letter_itself["lang"] == tag
+    first = soup.select_one("body > [lang] > *")
     assert first is not None
     assert first["class"] == ["preheader"]
     assert "冷冻电镜原理及相关算法" in first.text

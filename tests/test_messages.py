@@ -113,7 +113,7 @@ def test_a_message_carries_every_header_of_list_mail() -> None:
         "List-Unsubscribe": f"<{LINK}7>, <mailto:organisers@example.org?subject=unsubscribe%20jsml>",
         "From": "机器学习联合研讨会 <reminder@seminar.example.org>",
         "Reply-To": "Organisers <organisers@example.org>",
-        "Subject": "Sat 27 Nov, 2:30 (UTC+1) · Joint Seminar of Machine Learning",
+        "Subject": "Sat 27 Nov, 2:30 Berlin time · Joint Seminar of Machine Learning",
         "References": "<2021-11-27.session@seminar.example.org>",
         "In-Reply-To": "<2021-11-27.session@seminar.example.org>",
         "List-Id": "Joint Seminar of Machine Learning <jsml.seminar.example.org>",
@@ -161,7 +161,7 @@ def test_announcement_and_reminders_form_one_thread_and_a_change_stands_out() ->
     told = [parsed(composed(about=notice(kind))) for kind in (Kind.ANNOUNCEMENT, Kind.REMINDER)]
     moved = parsed(composed(about=notice(Kind.CHANGE), shown=session(START + 7 * DAYS), before=session()))
     assert told[0]["Subject"] == told[1]["Subject"]
-    assert moved["Subject"] == "[Moved] Sat 4 Dec, 2:30 (UTC+1) · Joint Seminar of Machine Learning"
+    assert moved["Subject"] == "[Moved] Sat 4 Dec, 2:30 Berlin time · Joint Seminar of Machine Learning"
     assert {message["References"] for message in (*told, moved)} == {"<2021-11-27.session@seminar.example.org>"}
 
 
