@@ -352,18 +352,20 @@ class BouncesSection(Table):
         return bool(self.host or self.maildir)
 
 
+_RULES = notices.Rules()
+
+
 class NoticesSection(Table):
     """When notices are due."""
 
-    announcement: Annotated[timedelta | None, BeforeValidator(_days_or_none)] = timedelta(days=7)
-    announcement_at: Annotated[time, BeforeValidator(_clock_time)] = time(9, 0)
+    announcement: Annotated[timedelta | None, BeforeValidator(_days_or_none)] = _RULES.announcement
+    announcement_at: Annotated[time, BeforeValidator(_clock_time)] = _RULES.announcement_at
     reminders: Annotated[tuple[Annotated[Span, _between("6m", "30d")], ...], BeforeValidator(_listed)] = (
-        timedelta(days=1),
-        timedelta(hours=1),
+        _RULES.reminders
     )
-    settle: Annotated[Span, _between("0s", "1d")] = timedelta(minutes=10)
-    approve_above: Annotated[int, Field(ge=0)] = 0
-    approve_within: Annotated[Span, _between("1m", "1d")] = timedelta(minutes=30)
+    settle: Annotated[Span, _between("0s", "1d")] = _RULES.settle
+    approve_above: Annotated[int, Field(ge=0)] = _RULES.approve_above
+    approve_within: Annotated[Span, _between("1m", "1d")] = _RULES.approve_within
     tick: Annotated[Span, _between("1s", "1m")] = timedelta(seconds=20)
 
     @property

@@ -96,6 +96,14 @@ def test_the_map_names_every_module_and_nothing_else():
     assert sorted(there - aside) == sorted(name for name in the_map() if not name.startswith("---"))
 
 
+def test_what_the_guide_to_changes_names_is_there():
+    text = (ROOT / "docs/where.md").read_text()
+    named = re.findall(r"`((?:notifier|templates|tests)/[\w/.]+|[\w.]+\.(?:toml|md|py))`", text)
+    within = ("", "templates/mail/", "notifier/transports/")
+    assert len(named) > 30
+    assert [name for name in named if not any((ROOT / folder / name).exists() for folder in within)] == []
+
+
 def test_a_module_imports_only_from_rows_above_its_own():
     order = rows()
     climbing = [
