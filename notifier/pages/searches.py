@@ -6,13 +6,16 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import partial
 
 from anyascii import anyascii
 
 MOST_FOUND = 50  # sessions that one answer lists
 _LONGEST = 200
+_MOST_MISSED = 3  # words that are looked for among all others, since each takes some milliseconds among thousands
 _ALIKE = 0.66  # of two words, so much must agree; two of three characters of a Chinese name do
 
+_WORD = re.compile(r"\w(?:[\w-]*\w)?")
 _MARKS = re.compile("[\u0300-\u036f]")
 _LETTERS = re.compile("[\u00c0-\u024f]")  # of Latin that are no letter with a mark: ł, ø, ı
 
@@ -40,17 +43,19 @@ def holds(text: str, words: tuple[str, ...]) -> bool:
     return all(word in text for word in words)
 
 
+def vocabulary(text: str) -> frozenset[str]:
+    """The words of a `plain` text without the marks around them."""
+    return frozenset(_WORD.findall(text))
+
+
 def nearest(words: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
     """The words, with those that stand in no known one put as the known one that comes nearest; () without any such."""
     known = set(known)
-    found = []
-    for word in words:
-        is_there = any(word in one for one in known)
-        near = [word] if is_there else get_close_matches(word, (one for one in known if _may_be(word, one)), 1, _ALIKE)
-        if not near:
-            return ()
-        found += near
-    return tuple(found) if tuple(found) != words else ()
+    missed = [word for word in words if not any(word in one for one in known)]
+    if not 0 < len(missed) <= _MOST_MISSED:
+        return ()
+    near = {word: get_close_matches(word, filter(partial(_may_be, word), known), 1, _ALIKE) for word in missed}
+    return tuple(near[word][0] if word in near else word for word in words) if all(near.values()) else ()
 
 
 def _may_be(word: str, other: str) -> bool:

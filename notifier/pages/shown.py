@@ -19,7 +19,7 @@ from notifier.pages import deeplinks
 from notifier.pages.documents import MINUTES, Changes, Document, History, digest, key_of
 from notifier.pages.phases import Phase
 from notifier.pages.press import Press
-from notifier.pages.searches import plain, read_aloud
+from notifier.pages.searches import plain, read_aloud, vocabulary
 from notifier.pages.structured import structured
 from notifier.talks import Audience, Session
 from notifier.templates import LANGUAGES
@@ -104,7 +104,7 @@ class Shown:
         """The words of its titles and speakers, which somebody may have meant who typed others."""
         titles = [title for talk in self.session.talks for title in (talk.title, talk.title_zh) if title]
         names = [speaker.name for talk in self.session.talks for speaker in talk.speakers]
-        return frozenset(plain(plain_math(" ".join((*titles, *names)))).split())
+        return vocabulary(plain(plain_math(" ".join((*titles, *names)))))
 
     def about(self, language: str) -> dict[str, Any]:
         """What templates know of it in this language."""

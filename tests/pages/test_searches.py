@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.pages.searches import holds, nearest, plain, read_aloud, words_of
+from notifier.pages.searches import holds, nearest, plain, read_aloud, vocabulary, words_of
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,24 @@ def test_a_chinese_name_is_found_by_its_pinyin(asked):
         ("王宇杭", ("王宇航",)),
         ("ada", ()),
         ("approx deep", ()),
+        ("adda deap netwoks", ("ada", "deep", "networks")),
+        ("adda deap netwoks aproximation", ()),
         ("nothing", ()),
     ],
 )
 def test_what_is_nearly_right_is_asked_back(asked, meant):
     assert nearest(words_of(asked), ["approximation", "deep", "networks", "王宇航", "ada"]) == meant
+
+
+def test_a_word_that_is_asked_back_has_no_mark_around_it():
+    assert vocabulary(plain("Deep Networks, part 2: (non-smooth) 函数？")) == {
+        "deep",
+        "networks",
+        "part",
+        "2",
+        "non-smooth",
+        "函数",
+    }
 
 
 @given(st.text(), st.text(min_size=1))
