@@ -18,7 +18,7 @@ from notifier.talklists.parts.cells import Joining, joining_in, zone_of
 from notifier.talklists.parts.dates import Order, read_when, zone_in
 from notifier.talklists.parts.ending import torn_html, torn_text
 from notifier.talklists.parts.fields import URL, Field, is_sentence_end, read_fields, with_hours
-from notifier.talklists.parts.items import Item, rows_of, with_years
+from notifier.talklists.parts.items import Item, rows_of, with_days_first, with_years
 from notifier.talklists.parts.labels import ROOM, Kind, known_labels
 from notifier.talklists.parts.lines import Line, is_html, lines_of_html, lines_of_text, without_emphasis
 from notifier.talklists.parts.people import has_cjk, split_outside_parentheses
@@ -267,26 +267,8 @@ def _turned(foreign: str, ours: str) -> tuple[str, str]:
 def _items(lines: list[Line]) -> list[Item]:
     """The lines from the first on that begins with a day."""
     items = [Item(line.number, _with_targets(line), 2 if line.is_heading else 0) for line in lines if line.text]
-    items = _with_days_first(list(with_years(items)))
+    items = with_days_first(list(with_years(items)))
     return items[next((place for place, item in enumerate(items) if item.begins_day), len(items)) :]
-
-
-def _with_days_first(items: list[Item]) -> list[Item]:
-    """The items with each day above its talk's heading, where every day stands below one."""
-    days = [place for place, item in enumerate(items) if item.begins_day]
-    starts = []
-    for before, place in zip([-1, *days], days, strict=False):
-        headings = [n for n in range(before + 1, place) if items[n].level]
-        starts.append(headings[-1] if headings and not items[place].level else None)
-    if not starts or None in starts:
-        return items
-    out, done = [], 0
-    for start, place in zip(starts, days, strict=True):
-        assert start is not None
-        talk = (replace(item, level=0) for item in items[start:place])
-        out += [*items[done:start], items[place], *talk]
-        done = place + 1
-    return [*out, *items[done:]]
 
 
 def _with_targets(line: Line) -> str:

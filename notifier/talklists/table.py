@@ -26,7 +26,7 @@ from notifier.talklists import Context, Reading
 from notifier.talklists.parts import cells as cells
 from notifier.talklists.parts import rows as rows
 from notifier.talklists.parts.dates import Order, zone_in
-from notifier.talklists.parts.items import DAY, Item, are_listed, rows_of, with_years
+from notifier.talklists.parts.items import DAY, Item, are_listed, rows_of, with_days_first, with_years
 from notifier.talklists.parts.lines import without_emphasis
 from notifier.talklists.parts.terms import Term, Usual, agreed, is_term, term_in, usual_among, usual_in
 from notifier.talks import Seminar, clean_line, clean_text
@@ -363,7 +363,7 @@ def _plain(token: Token) -> str:
 def _read_items(text: str, table: _Table) -> None:
     tokens = _tokens(text)
     table.name = _title(tokens)
-    items = list(with_years(_items(tokens), [table.name]))
+    items = with_days_first(list(with_years(_items(tokens), [table.name])))
     for token in tokens:
         _tell_of_struck(token, table, _line(token))
     first = next((place for place, item in enumerate(items) if item.begins_day), len(items))

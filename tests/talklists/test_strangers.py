@@ -62,6 +62,11 @@ def rooms(reading: Reading) -> list[Room]:
         ("1 July 2026, 16:00-17:00 (CET/CEST)", "2026-07-01 16:00", "17:00", "Europe/Berlin"),
         ("1 July 2026, 16:00-17:00 (Paris time)", "2026-07-01 16:00", "17:00", "Europe/Paris"),
         ("2026-07-01 纽约时间 9:00-10:00", "2026-07-01 09:00", "10:00", "America/New_York"),
+        ("July 1, 2026, noon - 1pm", "2026-07-01 12:00", "13:00", ""),
+        ("July 1, 2026 12:00 PM (PDT) → 1:00 PM", "2026-07-01 12:00", "13:00", "-07:00"),
+        ("Dienstag, 14. Oktober 2025, 16:15 – 17:45 Uhr", "2025-10-14 16:15", "17:45", ""),
+        ("mardi 1er décembre 2026 de 14h00 à 15h30", "2026-12-01 14:00", "15:30", ""),
+        ("2026年7月1日(水)16:00-17:30", "2026-07-01 16:00", "17:30", ""),
     ],
 )
 def test_a_time_is_read_as_it_is_written_anywhere(said: str, start: str, end: str, zone: str) -> None:
@@ -689,6 +694,17 @@ def test_what_is_no_list_at_all_is_refused_in_words_that_fit(text: str, told: st
 )  # fmt: skip
 def test_what_talks_are_about_is_nobodys_name(text: str, is_name: bool) -> None:
     assert is_proper_name(text) == is_name
+
+
+def test_how_somebody_talks_is_nowhere_to_work() -> None:
+    found = read("""
+        | Date | Time | Speaker | Title |
+        |--|--|--|--|
+        | 2026-03-05 | 10:00-11:00 | Petra Lind (board talk) | Nets |
+        | 2026-03-12 | 10:00-11:00 | Hugo Maier (Bonn, via Zoom) | Spheres |
+        | 2026-03-19 | 10:00-11:00 | 罗辰（线上） | 隐私 |
+        """)
+    assert [talk.speakers[0].affiliations for s in found.seminar.sessions for talk in s.talks][::2] == [(), ()]
 
 
 def test_a_title_goes_on_behind_its_colon() -> None:

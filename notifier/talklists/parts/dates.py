@@ -130,6 +130,7 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _EMPTY_BRACKETS = re.compile(r"[(\[【]\s*[)\]】]")  # what is left of `(Sat)`
+_NOON = re.compile(r"(?<![\d:] )\bnoon\b(?! ?:)|\b12(?::00)? noon\b", re.IGNORECASE)
 _DIGITS = re.compile(r"\d")
 # 星期二十点 is ten o'clock on a Tuesday: what follows a word for the week counts its days.
 _CHINESE_NUMBER = re.compile(
@@ -219,7 +220,7 @@ def plain(text: str) -> str:
 
 def read_when(phrase: str) -> When:
     """The time that this phrase says; empty, with the phrase as `rest`, where it says none."""
-    rest = _with_figures(plain(phrase))
+    rest = _NOON.sub("12:00 pm", _with_figures(plain(phrase)))
     if not _DIGITS.search(rest):
         return When(rest=rest)
     rest, zone = _take_zone(rest)

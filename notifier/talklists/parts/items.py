@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from notifier.talklists.parts import cells as cells
-from notifier.talklists.parts.dates import NUMBERED, Order
+from notifier.talklists.parts.dates import NUMBERED, Order, day_at_start
 from notifier.talklists.parts.labels import find_label
 from notifier.talklists.parts.people import is_proper_name, people
 from notifier.talklists.parts.rows import Row
@@ -36,6 +37,7 @@ _WEEKDAY = (
     r"|(?:周|星期)[一二三四五六日天][,，\s]*)?"
 )
 _STROKED_DAY = re.compile(rf"[*_]{{0,3}}{_WEEKDAY}\d{{1,2}}/\d{{1,2}}(?:/\d\d(?:\d\d)?)?(?![\d/])[*_]{{0,3}}")
+_DAY_BEHIND = re.compile(r"(?P<who>.{3,200}?)\s+(?:--+|—|–|\|)\s+[*_]{0,3}(?P<when>[A-Z][^|—–]{5,60}?)[*_]{0,3}")
 _BEGINS_WITH_DAY = re.compile(rf"\W{{0,4}}{NUMBERED}{_WEEKDAY}({DAY})")
 
 
@@ -71,7 +73,7 @@ def with_years(items: Iterable[Item], above: Iterable[str] = ()) -> Iterator[Ite
 
     The term is the one that the last such line names, or else the first that any line names; `above` are earlier lines.
     """
-    items = list(items)
+    items = list(_parted_at_day(items))
     term = next(filter(None, map(term_in, above)), None)
     order = Order.of(found[0] for item in items if (found := _STROKED_DAY.match(item.words)))
     for item in items:
@@ -85,11 +87,43 @@ def with_years(items: Iterable[Item], above: Iterable[str] = ()) -> Iterator[Ite
         yield replace(item, words=words)
 
 
+def with_days_first(items: list[Item]) -> list[Item]:
+    """The items with each day above its talk's heading, where every day stands below one."""
+    days = [place for place, item in enumerate(items) if item.begins_day]
+    starts = []
+    for before, place in zip([-1, *days], days, strict=False):
+        headings = [n for n in range(before + 1, place) if items[n].level]
+        starts.append(headings[-1] if headings and not items[place].level else None)
+    if not starts or None in starts:
+        return items
+    out, done = [], 0
+    for start, place in zip(starts, days, strict=True):
+        assert start is not None
+        talk = (replace(item, level=0) for item in items[start:place])
+        out += [*items[done:start], items[place], *talk]
+        done = place + 1
+    return [*out, *items[done:]]
+
+
+def _parted_at_day(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, with a day at the end of a line, as in `Ada Byron (Bath) -- Wednesday, December 3`, on its own."""
+    for item in items:
+        found = None if item.level or len(item.words) > _LONGEST else _DAY_BEHIND.fullmatch(item.words)
+        if found and day_at_start(found["when"]):
+            yield replace(item, words=found["when"])
+            yield replace(item, words=found["who"])
+        else:
+            yield item
+
+
 def are_listed(items: Iterable[Item]) -> bool:
     """Whether lines begin with a day and go on with who speaks on what, in their hours or in the lines below."""
     items = list(items)
     dated = [item for item in items if _BEGINS_WITH_DAY.match(item.words)]
     if len(dated) > 1 and any("speakers" in _who_and_what(_parted(item.words)[1]) for item in dated):
+        return True
+    below = [item for before, item in itertools.pairwise(items) if before in dated and not before.level]
+    if len(dated) > 1 and any(_who_and_what(item.words).keys() == {"speakers"} for item in below):
         return True
     slots = [item.words[found.end() :] for item in items if dated and (found := _SLOT.match(item.words))]
     return len(slots) > 1 and any("speakers" in _who_and_what(words) for words in slots)

@@ -43,6 +43,13 @@ _NAME_WORD = re.compile(r"[^\W\d_][\w'’.-]*")
 _PARTICLE = re.compile(r"d[aeiou]|del|della|van|von|de[rn]|la|le|el|al|bin|ter|dos")
 _CJK = re.compile("[\u2e80-\u9fff]")
 _FOOTNOTE = re.compile(r"(?<=\w)\s?\^?[\d*†‡§](?:\s?,\s?[\d*†‡§])*$")
+# Beside a name, how somebody talks, which is nowhere to work.
+_WAY = re.compile(
+    r"\s*(?:(?:via|on|by|over)\s)?(?:board|chalk|blackboard|slide|online|virtual(?:ly)?|remote(?:ly)?|zoom|teams"
+    r"|in[- ]person|on-?site|hybrid"
+    r"|local|speaker|host|chair|tentative|线上|在线|线下|远程|视频)(?:\s(?:talk|only))?\s*",
+    re.IGNORECASE,
+)
 # Words that stand in titles of talks, and of sessions, and that nobody is called; by their ends or by themselves.
 _NO_NAME = re.compile(
     r"\b(?:\w{3,}(?:tions?|sions?|ology|ometry|ities|icity|ivity|ality|ability|isms?|ical|ional|yses|ysis|amics|etics"
@@ -65,7 +72,8 @@ _FROM = re.compile(r"\s+(?:from|at|@)\s+|\s*@\s*|\s+[-–—/]+\s+", re.IGNORECA
 _ITEMS = re.compile(r"\s*[;；、\n]\s*")
 _ENUMERATOR = re.compile(r"^(?:[(\[（]?\d{1,2}[)\].）、]\s*|[-*•·]\s+|\^\d\s*)")
 _NOBODY = re.compile(
-    r"\W*(?:(?:tb[adc]|n\.?\s?n\.|à venir|à préciser|n/?a|none|to be (?:announced|determined|confirmed|decided)"
+    r"\W*(?:(?:title|speaker|topic|题目|报告人)\W+(?=tb[adc]|待定))?"
+    r"(?:(?:tb[adc]|n\.?\s?n\.|à venir|à préciser|n/?a|none|to be (?:announced|determined|confirmed|decided)"
     r"|coming soon|unknown"
     r"|待定|未定|待通知|待公布|待确认|待更新|敬请期待|暂无|暂缺|无|即将公布)(?:\W+|$))*",
     re.IGNORECASE,
@@ -293,7 +301,7 @@ def _name_and_parentheses(piece: str) -> tuple[str, list[str]]:
         if items and _belongs_to_name(items[0], _outside(piece)):
             found.extend(_rejoined(items[1:]))
             return str(match.group()) if len(items) == 1 else f"{match['open']}{items[0]}{match['close']}"
-        found.extend(_institutions_inside(match["inside"], items))
+        found.extend([] if _WAY.fullmatch(match["inside"]) else _institutions_inside(match["inside"], items))
         return " "
 
     name = re.sub(r"(?P<open>[(（])(?P<inside>[^()（）]*)(?P<close>[)）])", keep, piece)

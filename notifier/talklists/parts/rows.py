@@ -117,8 +117,8 @@ class Sessions:
             usual = row.usual or self.usual
             length = usual.length if usual else None
             end = start + (length or cells.ASSUMED_LENGTH)
-            read_as = f"as long as the usual {usual}" if length else "two hours"
-            self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: read as {read_as}", "write when it ends")
+            taken = f"taken to last as long as the usual {usual}" if length else "read as two hours"
+            self._warn(row, f"{start:%Y-%m-%d %H:%M} has no end: {taken}", "write when it ends")
         return start, end
 
     def _usually(self, when: cells.When, day: date, row: Row) -> cells.When:
