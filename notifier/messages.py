@@ -30,6 +30,10 @@ _LINKS = {
     letters.CONFIRM_URL: Purpose.CONFIRM,
     letters.FEED_URL: Purpose.FEED,
 }
+_UNANSWERED = (
+    token_header("Auto-Submitted", "auto-generated"),  # RFC 3834: nobody's vacation is answered
+    token_header("X-Auto-Response-Suppress", "All"),  # the same for Exchange
+)
 _is_plain_url = re.compile(r"[A-Za-z0-9:/?#@!$&'()*+,;=%._~-]*").fullmatch
 
 
@@ -188,8 +192,7 @@ def _headers(site: Site, notice: Notice, session: Session | None, subject: str, 
         text_header("Subject", subject),
         *(_thread_headers(site, session) if session and notice.kind not in OF_SUBSCRIPTIONS else ()),
         *(_list_headers(site, notice, language) if notice.kind is not Kind.CONFIRMATION else ()),
-        token_header("Auto-Submitted", "auto-generated"),  # RFC 3834: nobody's vacation is answered
-        token_header("X-Auto-Response-Suppress", "All"),  # the same for Exchange
+        *_UNANSWERED,
         token_header("Content-Language", LANGUAGES[language]),
     ]
     return "".join(headers)
@@ -289,7 +292,7 @@ def trouble(site: Site, organiser: str, subject: str, problems: Sequence[Problem
         (
             mailbox_header("From", site.sender.name, site.sender.address),
             text_header("Subject", f"[{name}] {subject}"),
-            token_header("Auto-Submitted", "auto-generated"),
+            *_UNANSWERED,
             _date_header(date, site.seminar.timezone),
             token_header("Message-ID", identity),
             _to_header("", organiser),
