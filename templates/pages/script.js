@@ -53,6 +53,16 @@ if (navigator.clipboard) {
   });
 }
 
+// A menu closes at Escape, and at a click beside it.
+const close = ({ target, key }) =>
+  all(".menu[open]", (menu) => {
+    if (key ? key !== "Escape" : menu.contains(target)) return;
+    menu.open = false;
+    if (key) menu.firstElementChild.focus();
+  });
+addEventListener("click", close);
+addEventListener("keydown", close);
+
 // A replay is played in place once its link is pressed; before that, nothing is asked of anybody else.
 all("[data-player]", (link) =>
   link.addEventListener("click", (event) => {

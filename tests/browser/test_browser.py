@@ -260,6 +260,20 @@ def test_a_number_is_copied_as_digits_and_the_whole_as_text(context, stage):
     assert "974114" not in copied
 
 
+def test_a_menu_closes_at_escape_and_at_a_click_beside_it(context, stage):
+    page = opened(context, stage, "landing")
+    menu, summary = page.locator(".menu"), page.locator(".menu summary")
+    summary.click()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect(menu).not_to_have_attribute("open", "")
+    expect(summary).to_be_focused()
+    summary.click()
+    expect(menu).to_have_attribute("open", "")
+    page.locator("h1").click()
+    expect(menu).not_to_have_attribute("open", "")
+
+
 def test_a_replay_asks_nobody_before_it_is_pressed_and_then_plays_in_place(context, stage):
     asked: list[str] = []
     context.route(re.compile(r"^https://"), lambda route: (asked.append(route.request.url), route.abort()))
