@@ -15,6 +15,8 @@ from notifier.replies import Answer, Fault, Outcome
 RESTS = tuple(timedelta(seconds=s) for s in (1, 15, 30, 60, 120, 300, 900))
 UNTIL_RELOAD = timedelta(hours=1)  # at the longest: what a provider mended by itself at night must not lose a reminder
 _AHEAD = timedelta(minutes=5)  # a rest that begins later than so long from now was begun by a clock that was wrong
+_OF_RATE = (Fault.RATE, Fault.CROWD)
+_OF_US = (*_OF_RATE, Fault.SETTINGS)
 _SOFT = 3  # so many in a row of what may be a recipient's or a single link's fault are the server's
 
 
@@ -69,10 +71,10 @@ class Breaker:
         rest = self._rests[min(self._setbacks, len(self._rests) - 1)]
         if self.is_stopped:
             rest = max(rest, UNTIL_RELOAD)
-        elif self._setbacks and self._was_rate and outcome.fault is Fault.RATE and outcome.pause is not None:
+        elif self._setbacks and self._was_rate and outcome.fault in _OF_RATE and outcome.pause is not None:
             rest = max(rest, outcome.pause)
         self._setbacks += 1
-        self._was_rate = outcome.fault is Fault.RATE
+        self._was_rate = outcome.fault in _OF_RATE
         self._rest, self._rest_until = rest, now + rest
         return rest
 
@@ -86,7 +88,7 @@ class Breaker:
         return self._rest_until is not None and self._rest_until - self._rest - _AHEAD <= now < self._rest_until
 
     def _is_setback(self, outcome: Outcome) -> bool:
-        if outcome.answer is Answer.RELAY or outcome.fault in (Fault.RATE, Fault.SETTINGS) or outcome.code == 421:
+        if outcome.answer is Answer.RELAY or outcome.fault in _OF_US or outcome.code == 421:
             return True
         if outcome.fault not in (Fault.LINK, Fault.POLICY):
             return False

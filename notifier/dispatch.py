@@ -376,7 +376,7 @@ class Dispatcher:
             room[outbox.lane] -= len(outbox.stock)
         wants = []
         for outbox in self._outboxes:
-            wanted = outbox.wants(time) if outbox.number < outbox.lane.open_links else 0
+            wanted = outbox.wants(time) if outbox.is_open else 0
             wants.append(max(0, min(wanted, room[outbox.lane])))
             room[outbox.lane] -= wants[-1]
         return wants
@@ -411,8 +411,8 @@ class Dispatcher:
         self._alarm("A mail could not be composed", f"{_name(claim)}: {error}")
 
     def _recall(self) -> None:
-        """Gives back to the ledger what no link has, as far as no mail server is to have it now."""
-        closed = [outbox for outbox in self._outboxes if outbox.stock and not self.may_hand_out(outbox.lane)]
+        """Gives back to the ledger what no link has, as far as none of its lane is to have it now."""
+        closed = [o for o in self._outboxes if o.stock and not (o.is_open and self.may_hand_out(o.lane))]
         claims = [claim for outbox in closed for claim, _ in outbox.stock]
         for outbox in closed:
             outbox.stock.clear()
@@ -434,7 +434,10 @@ class Dispatcher:
     def _heed(self, lane: Lane, outcome: Outcome, domain: str) -> None:
         """Lets the mail server, or mail to a domain that refuses us, rest while no single recipient is the trouble."""
         was_half_open = lane.breaker.is_half_open
+        links = lane.open_links
         rest = lane.heard(outcome, self._now(), domain)
+        if lane.open_links < links:
+            log.warning("the mail server is used over fewer links lane=%s links=%d", lane.name, lane.open_links)
         if rest is None:
             if was_half_open:
                 self.wake()  # for the next probe, or for everything
@@ -520,8 +523,13 @@ class _Outbox:
         self._told = 0
         self._filled_at = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its lane uses so many links now."""
+        return self.number < self.lane.open_links
+
     async def next(self) -> Envelope | None:
-        while (message := self.ready()) is None:
+        while (message := self.ready()) is None and self.is_open:
             self.is_filled.clear()
             self._dispatcher.ask()
             await self.is_filled.wait()
@@ -530,6 +538,8 @@ class _Outbox:
         return message
 
     def ready(self) -> Envelope | None:
+        if not self.is_open:
+            return None
         if (aside := self._dispatcher.next_aside(self.lane)) is not None:
             return self._hand_out(*aside)
         while self.stock and self._dispatcher.may_hand_out(self.lane):

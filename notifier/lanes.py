@@ -10,6 +10,8 @@ from notifier.rates import NO_LIMITS, Limits, Pace
 from notifier.replies import Answer, Fault, Outcome, Stage
 from notifier.transports import Transport
 
+ONE_MORE = 200  # messages that went through, and a server that found our connections too many is tried with one more
+
 
 class Lane:
     """One way for messages to leave, with so many links; the time is an argument.
@@ -35,6 +37,8 @@ class Lane:
         self.links = links
         self.breaker = Breaker(rests)
         self.pace = Pace(limits, spent)
+        self._most_links = links  # as far as the server takes so many connections
+        self._taken = 0  # messages, since it last took one connection more or less
         self._rests = rests
         self._domains: dict[str, Breaker] = {}  # that refuse us
         self._in_a_row: set[str] = set()  # of them, since a message went through
@@ -42,8 +46,8 @@ class Lane:
 
     @property
     def open_links(self) -> int:
-        """How many of its links are to be used: fewer while the server says that we are too fast."""
-        return self.pace.links(self.links)
+        """How many of its links are to be used: fewer while the server says that we are too fast, or too many."""
+        return min(self.pace.links(self.links), self._most_links)
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -85,8 +89,14 @@ class Lane:
             self.pace.give_back(1)
         elif outcome.answer is Answer.ACCEPTED:
             self.pace.succeeded(now)
+            self._taken += 1
+            if self._taken >= ONE_MORE:
+                self._taken, self._most_links = 0, min(self._most_links + 1, self.links)
         elif outcome.fault is Fault.RATE:
             self.pace.complained(now)
+        elif outcome.fault is Fault.CROWD and self.open_links > 1:
+            self._taken, self._most_links = 0, self.open_links - 1
+            return None  # the others go on
         if outcome.answer is Answer.ACCEPTED or outcome.fault is Fault.RECIPIENT:
             self._domains.pop(domain, None)
             self._in_a_row.clear()

@@ -28,6 +28,7 @@ class Fault(StrEnum):
     CONTENT = "content"  # what is in the mail: everyone's copy of it will meet the same
     LINK = "link"  # the connection, or a server that is closing or cannot
     RATE = "rate"  # we were too fast
+    CROWD = "crowd"  # we hold too many connections
     POLICY = "policy"  # we or the recipient: the reply does not say which
     SETTINGS = "settings"  # greeting, certificate, login, sender: a person has to mend them
 
@@ -146,7 +147,7 @@ _RULES = (
     _Rule(_ANY, "5..", r"5\.4\.5", "", Answer.DEFERRED, Fault.RATE, _HOUR),
     _Rule(_ANY, "[45]..", "", _BY_DAY, Answer.DEFERRED, Fault.RATE, _HOUR),
     _Rule(_ANY, "[45]..", "", _BY_WINDOW, Answer.DEFERRED, Fault.RATE, _QUARTER),
-    _Rule(_ANY, "[45]..", "", _BY_LINKS, Answer.DEFERRED, Fault.RATE, _MINUTE),
+    _Rule(_ANY, "[45]..", "", _BY_LINKS, Answer.DEFERRED, Fault.CROWD, _MINUTE),
     # This link has carried enough; a new one goes on.
     _Rule(_ANY, "[45]..", "", r"MI:DMC|RP:DRC", Answer.DEFERRED, Fault.POLICY),
     _Rule(_ANY, "[45]..", "", _TOO_FAST, Answer.DEFERRED, Fault.RATE, _QUARTER),
@@ -202,7 +203,7 @@ def classify(stage: Stage, code: int | None, reply: str) -> Outcome:
     enhanced = enhanced_code(words, str(code // 100)) if code else ""
     rule = next(r for r in _RULES if r.fits(stage, str(code or _NONE), enhanced, words))
     if stage in _LINKING:
-        fault = rule.fault if rule.fault in (Fault.RATE, Fault.SETTINGS) else Fault.LINK
+        fault = rule.fault if rule.fault in (Fault.RATE, Fault.CROWD, Fault.SETTINGS) else Fault.LINK
         return Outcome(Answer.RELAY, code, said, rule.pause or _SOON, stage, fault)
     return Outcome(rule.answer, code, said, rule.pause, stage, rule.fault)
 

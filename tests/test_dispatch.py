@@ -31,6 +31,7 @@ SENT = Outcome(Answer.ACCEPTED, 250, "ok")
 LOGIN_REFUSED = classify(Stage.AUTH, 535, "login refused")
 CLOSING = classify(Stage.CONNECT, 421, "busy")
 SPAM = classify(Stage.BODY, 554, "DT:SPM")
+TOO_MANY = classify(Stage.CONNECT, 421, "4.7.0 too many concurrent connections from your address")
 NOT_OURS = classify(Stage.RCPT, 550, "5.1.8 Sender address rejected: Domain not found")
 
 
@@ -67,6 +68,21 @@ class Post:
 
     async def close(self) -> None:
         pass
+
+
+class Narrow(Post):
+    """The same, which takes one connection at a time."""
+
+    async def carry(self, outbox: Outbox) -> None:
+        while (envelope := await outbox.next()) is not None:
+            self.asked += 1
+            if self.at_once:
+                outbox.tell(envelope, TOO_MANY)
+                continue
+            self.at_once = 1
+            await asyncio.sleep(0.001)
+            self.at_once = 0
+            outbox.tell(envelope, self.answer(envelope.recipient))
 
 
 class Room:
@@ -432,6 +448,17 @@ async def test_after_a_setback_one_message_tries_how_the_server_is(room: Room) -
     room.post.answers.clear()
     room.now += timedelta(minutes=20)
     await room.work(ada="sent", bob="sent", carol="sent")
+
+
+async def test_a_server_that_takes_one_connection_has_all_the_mail_over_one_without_a_rest(tmp_path: Path) -> None:
+    room = Room(await owing(tmp_path / "ledger.db", [Subscriber(f"{number}@example.org") for number in range(100)]))
+    room.post = Narrow()
+    await room.use(Lane(room.post, 4))
+    await room.until(lambda: len(room.post.taken) == 100)
+    assert room.post.asked == 100 + 3  # each of the others was turned away once
+    assert room.alarms == []
+    await room.dispatcher.stop()
+    await room.store.close()
 
 
 async def test_a_domain_that_refuses_us_keeps_nobody_else_waiting(tmp_path: Path) -> None:

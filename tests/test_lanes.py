@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from notifier.lanes import Lane
+from notifier.lanes import ONE_MORE, Lane
 from notifier.rates import UNLIMITED, Limits
 from notifier.replies import Answer, Outcome, Stage, classify
 from notifier.transports import Transport
@@ -14,6 +14,7 @@ NOON = datetime(2021, 11, 27, 4, 0, tzinfo=UTC)
 TAKEN = classify(Stage.BODY, 250, "taken")
 CLOSING = classify(Stage.CONNECT, 421, "busy")
 TOO_FAST = classify(Stage.RCPT, 550, "Sender frequency limited")
+TOO_MANY = classify(Stage.CONNECT, 421, "4.7.0 too many concurrent connections from your address")
 NOT_OURS = classify(Stage.RCPT, 550, "5.1.8 Sender address rejected: Domain not found")
 NOT_WANTED = classify(Stage.RCPT, 554, "5.7.1 rejected by policy")
 NOWHERE = cast("Transport", None)  # these tests send nothing
@@ -108,3 +109,23 @@ def test_a_domain_of_a_server_that_worked_is_tried_again_before_an_hour_is_over(
     soon = NOON + timedelta(minutes=2)
     assert fresh.opens_to("b.example", soon) > soon
     assert proven.opens_to("b.example", soon) == soon
+
+
+def test_a_server_that_takes_fewer_connections_gets_fewer_and_all_the_mail() -> None:
+    lane = Lane(NOWHERE, 4)
+    for links in (3, 2, 1):
+        lane.gave(NOON)
+        assert lane.heard(TOO_MANY, NOON) is None
+        assert (lane.open_links, lane.room(NOON)) == (links, UNLIMITED)
+    for links in (1, 2, 3, 4, 4):
+        assert lane.open_links == links
+        for _ in range(ONE_MORE):
+            lane.gave(NOON)
+            lane.heard(TAKEN, NOON)
+
+
+def test_a_server_that_takes_no_connection_rests() -> None:
+    lane = Lane(NOWHERE, 1)
+    lane.gave(NOON)
+    assert lane.heard(TOO_MANY, NOON) == timedelta(seconds=1)
+    assert (lane.open_links, lane.room(NOON)) == (1, 0)

@@ -127,6 +127,8 @@ def test_a_reply_means_what_the_providers_mean_by_it(
     [
         (Stage.CONNECT, 421, "busy", Fault.LINK),
         (Stage.CONNECT, 550, "Connection frequency limited", Fault.RATE),
+        (Stage.CONNECT, 421, "4.7.0 too many concurrent connections", Fault.CROWD),
+        (Stage.MAIL, 421, "HL:ICC", Fault.CROWD),
         (Stage.AUTH, 535, "no", Fault.SETTINGS),
         (Stage.MAIL, 550, "Sender frequency limited", Fault.RATE),
         (Stage.MAIL, 501, "mail from address must be same as authorization user", Fault.SETTINGS),
