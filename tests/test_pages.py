@@ -272,6 +272,23 @@ def test_a_cancelled_session_is_not_to_be_cited():
     assert "Cite" not in get("/en/sessions/2021-11-27", at=called_off).body.decode()
 
 
+@pytest.mark.parametrize(
+    ("status", "now", "marks"),
+    [
+        (Status.CONFIRMED, NOW, []),
+        (Status.TENTATIVE, NOW, ["To be confirmed"]),
+        (Status.CONFIRMED, at(27, 9, 10), ["Starting soon"]),
+        (Status.CONFIRMED, at(27, 10, 0), ["On now"]),
+    ],
+)
+def test_a_frame_tells_who_speaks_and_whether_it_is_on(status, now, marks):
+    several = Talk("Why", speakers=(Speaker("Ada"), Speaker("Bob"), Speaker("Carol")))
+    shown = built(replace(SEMINAR, sessions=(replace(NEXT, talks=(several,), status=status),)), now=now)
+    frame = BeautifulSoup(get("/en/embed", at=shown).body, "html.parser")
+    assert words(frame, ".from") == ["Ada, Bob and Carol"]
+    assert words(frame, ".eyebrow") == marks
+
+
 @pytest.mark.parametrize(("title", "cited"), [("Why", "Ada. Why. Joint"), ("Why?", "Ada. Why? Joint")])
 def test_a_citation_has_one_stop_behind_the_title(title, cited):
     asks = replace(PAST, talks=(Talk(title, speakers=(Speaker("Ada"),)),))
