@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrad
 PROJECT := pyproject.toml --group build
 PROGRAMS := tests/interop
 
-.PHONY: help run test interop report lint lock clean
+.PHONY: help run test interop report lint pictures lock clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 - \2/p' Makefile
