@@ -125,8 +125,6 @@ _facts: Callable[[Session], tuple[Any, ...]] = attrgetter(*(f.name for f in fiel
 
 
 def _stamped(session: Session, identity: Identity) -> Session:
-    if _stamps(session) == _stamps(identity):
-        return session
     return replace(session, **{name: getattr(identity, name) for name in _STAMPS})
 
 

@@ -16,6 +16,7 @@ from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 
+import click
 import pytest
 import samples
 from click.testing import CliRunner, Result
@@ -25,11 +26,13 @@ from test_dkim import pem
 
 from notifier import settings
 from notifier.cli import main
+from notifier.commands.notices import preview
 from notifier.daemon import Daemon
 from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
 from notifier.returns import Meaning
 from notifier.stores import Returned
 from notifier.stores.sqlite import SqliteStore
+from notifier.subscribers import LANGUAGES
 
 PAGE = """Joint Seminar of Machine Learning
 
@@ -90,6 +93,12 @@ def test_help_lists_only_what_works(run: Run) -> None:
         "send-test",
     ):
         assert f"  {name} " in result.stdout
+
+
+def test_every_kind_and_language_of_mail_can_be_looked_at() -> None:
+    """They are written out there, since a command line that lists them should not wait for what knows them."""
+    options = {one.name: one.type.choices for one in preview.params if isinstance(one.type, click.Choice)}
+    assert (options["kind"], options["lang"]) == (tuple(Kind), LANGUAGES)
 
 
 def test_wrong_usage_is_exit_2_and_no_config_exit_3(run: Run) -> None:

@@ -128,10 +128,26 @@ def test_an_event_that_changes_because_of_settings_has_a_new_revision(
     assert reframed(frame, fresh(), **names) == (changes, changes)
 
 
-@pytest.mark.parametrize("name", ["passcode", "livestream"])
-def test_who_may_see_what_a_session_lacks_changes_nothing(name: str):
-    bare = fresh(room=Room("https://meeting.example"), livestream=Livestream())
-    assert reframed(replace(FRAME, levels={name: Audience.REMINDER}), bare) == (False, False)
+@pytest.mark.parametrize(
+    ("name", "lack"),
+    [
+        ("passcode", {"room": Room("https://meeting.example"), "livestream": Livestream()}),
+        ("livestream", {"room": Room("https://meeting.example"), "livestream": Livestream()}),
+        ("passcode", {"room": replace(ROOM, passcode="")}),
+        ("livestream", {"room": replace(ROOM, passcode=""), "livestream": Livestream()}),
+        ("alternate_id", {"room": Room("https://meeting.example/j/1?pwd=x")}),
+    ],
+)
+def test_who_may_see_what_a_session_lacks_changes_nothing(name: str, lack: dict[str, Any]):
+    frame = replace(FRAME, levels={"passcode": Audience.SUBSCRIBERS, name: Audience.REMINDER})
+    assert reframed(frame, fresh(**lack)) == (False, False)
+
+
+def test_in_which_order_fields_are_hidden_changes_nothing():
+    levels = {"passcode": Audience.SUBSCRIBERS, "livestream": Audience.REMINDER}
+    frames = [replace(FRAME, levels=dict(order)) for order in (levels.items(), reversed(levels.items()))]
+    (one,), (other,) = (stamp(seminar(fresh()), {}, domain="d", now=NOW, frame=frame)[1] for frame in frames)
+    assert one == other
 
 
 def test_who_may_see_the_passcode_changes_a_link_that_holds_it():
@@ -284,6 +300,25 @@ OTHER = session(START + 14 * DAYS, id="2021-12-11", talks=())
                 True,
             ),
         ),
+        (
+            session(talks=(replace(WANG, abstract=""), ZHU)),
+            session(talks=(replace(WANG, title="Electrons", abstract="A"), ZHU)),
+            (
+                ChangeKind.RETITLED,
+                "title changed from 冷冻电镜原理及相关算法 to Electrons; abstract added",
+                False,
+            ),
+        ),
+        (
+            session(notice="N", talks=(replace(WANG, title=""), ZHU)),
+            session(notice="M", talks=(WANG, ZHU)),
+            (
+                ChangeKind.CHANGED,
+                "title added: 冷冻电镜原理及相关算法; notice changed from N to M",
+                False,
+            ),
+        ),
+        (session(status=Status.TENTATIVE), session(), (ChangeKind.CHANGED, "confirmed", False)),
         (session(talks=()), session(talks=(), quiet=True, notice=""), None),
         (session(), session(talks=(replace(WANG, bio="B"), ZHU)), (ChangeKind.CHANGED, "details changed", False)),
     ],
@@ -397,6 +432,7 @@ def test_a_cut_text_is_a_proper_beginning(text: str, rest: str):
     assert is_cut(text + rest, text)
     assert not is_cut(text, text)
     assert not is_cut(text, text + rest)
+    assert not is_cut("x" + text + rest, text + rest)
     assert is_cut((text + rest).encode(errors="replace"), text.encode(errors="replace"))
 
 
