@@ -68,15 +68,24 @@ def _is_plain(text: str) -> bool:
 
 def _encoded(text: str, column: int) -> str:
     """The text as folded encoded-words, each of whole characters, the first beginning at this column."""
-    words, room = [b""], _ENCODED_LINE - column
-    text = text.encode("utf-8", "replace").decode()
-    for character in text:
-        piece = character.encode()
-        if len(words[-1]) + len(piece) > (room - len("=?utf-8?b??=")) // 4 * 3:
-            words.append(b"")
-            room = _WORD
-        words[-1] += piece
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode()}?=" for word in words)
+    rest, room = text.encode("utf-8", "replace"), _ENCODED_LINE - column
+    words: list[str] = []
+    while len(rest) > (most := (room - len("=?utf-8?b??=")) // 4 * 3):
+        ends = [end for end in range(most, 0, -1) if _begins_character(rest[end])]
+        # GMime, by which notmuch, mu and Geary read, joins words in base64 before it decodes them and stops at the
+        # first padding: a word before others has none or, where no end of a character allows that, is no base64.
+        if end := next((end for end in ends if end % 3 == 0), 0):
+            words.append(f"=?utf-8?b?{b64encode(rest[:end]).decode()}?=")
+        else:
+            end = ends[-1]
+            words.append(f"=?utf-8?q?{''.join(f'={octet:02X}' for octet in rest[:end])}?=")
+        rest, room = rest[end:], _WORD
+    return "\r\n ".join((*words, f"=?utf-8?b?{b64encode(rest).decode()}?="))
+
+
+def _begins_character(octet: int) -> bool:
+    """Whether a character of UTF-8 begins with the octet, and not only goes on."""
+    return octet & 0xC0 != 0x80
 
 
 @dataclass(frozen=True, slots=True)

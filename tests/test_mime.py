@@ -4,13 +4,16 @@ import email
 import email.policy
 import quopri
 import re
+from base64 import b64decode
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import parseaddr
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.mime import Multipart, Part, Skeleton, mailbox_header, quoted_printable, text_header, token_header
@@ -49,6 +52,30 @@ def test_a_text_header_reads_back_as_the_text_on_one_line(text: str) -> None:
     assert_header_is_sound(header)
     assert max(map(len, header.split("\r\n"))) <= 78
     assert decoded(header).strip() == clean_line(text)
+
+
+def joined_before_decoding(header: str) -> str:
+    """The text as GMime reads it: payloads of neighbours in base64 are joined, and what follows a padding is lost."""
+    read = b""
+    for encoding, words in groupby(re.findall(r"=\?utf-8\?(.)\?(.*?)\?=", header), key=itemgetter(0)):
+        payload = "".join(word for _, word in words)
+        if encoding == "b":
+            whole, padding, _ = payload.partition("=")
+            read += b64decode(whole + padding * (-len(whole) % 4))
+        else:
+            read += quopri.decodestring(payload, header=True)
+    return read.decode("utf-8", "replace")
+
+
+@settings(deadline=None)
+@given(st.text("a1 é王伟😀", min_size=1, max_size=120).map(lambda text: clean_line(f"研{text}")))
+@example("机器学习联合研讨会与应用数学前沿系列讲座：线上与线下同时举行")
+@example("A" + "机器学习" * 20)
+@example("订阅成功 · 机器学习联合研讨会")
+def test_a_header_reads_right_where_its_words_are_joined_before_they_are_decoded(text: str) -> None:
+    header = text_header("Subject", text)
+    assert_header_is_sound(header)
+    assert joined_before_decoding(header) == decoded(header).strip() == text
 
 
 def test_a_text_header_of_short_ascii_stays_legible() -> None:
