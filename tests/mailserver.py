@@ -339,7 +339,7 @@ class RudeServer(Listener):
     """A small SMTP server that plays each prank once, at its stage, and else behaves; with a `context` inside TLS.
 
     Stages: connect, hello, tls, auth, mail, rcpt, data (the word), middle (of the body), body (the final dot), after
-    (its reply is out), reset.
+    (its reply is out), reset, quit.
     """
 
     def __init__(
@@ -407,7 +407,7 @@ class RudeServer(Listener):
                 case "RSET":
                     await self._answer(writer, "reset", b"250 reset\r\n")
                 case "QUIT":
-                    writer.write(b"221 bye\r\n")
+                    await self._answer(writer, "quit", b"221 bye\r\n")
                     return
                 case _:
                     writer.write(b"502 no\r\n")

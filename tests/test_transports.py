@@ -321,6 +321,22 @@ async def test_an_old_link_is_renewed(server: MailServer, monkeypatch: pytest.Mo
     assert server.connections == 3
 
 
+async def test_links_do_not_pile_up_at_a_server_that_is_slow_to_say_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "AGE", timedelta(0))
+    monkeypatch.setattr(wire, "_FAREWELL_SECONDS", 0.05)
+    leaving = []
+
+    async def greet(writer: asyncio.StreamWriter) -> None:
+        leaving.append(len(smtp._leaving))
+        writer.write(b"220 rude.example.org\r\n")
+
+    with RudeServer(*[("connect", greet)] * 9, *[("quit", late(b"221 bye\r\n", 20))] * 9) as server:
+        async with transport(server, links=2) as smtp:
+            outcomes = [await send(smtp, letter(number)) for number in range(9)]
+    assert {outcome.answer for outcome in outcomes} == {Answer.ACCEPTED}
+    assert max(leaving) == 1  # beside the one that is greeted
+
+
 async def test_a_link_that_rests_for_long_says_goodbye(server: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "IDLE", timedelta(0))
     async with transport(server) as smtp:

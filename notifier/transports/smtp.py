@@ -65,6 +65,9 @@ class SmtpTransport:
                         self._slow_down()
 
     async def _linked(self) -> Link:
+        # To a server that is slow to say goodbye these are connections still, and it may count them.
+        while len(self._leaving) >= self._settings.links:
+            await asyncio.wait(self._leaving, return_when=asyncio.FIRST_COMPLETED)
         client = await relay.connect(self._settings, self._tls)
         stepwise = asyncio.get_running_loop().time() < self._stepwise_until
         return Link(client, self._settings, stepwise=stepwise)
