@@ -219,7 +219,9 @@ def _keys(
 ) -> Iterator[Finding]:
     if not keys:
         who = customs.name if customs else "the mail server"
-        yield Finding("DKIM", Standing.UNKNOWN, f"[dkim] is not set; whether {who} signs cannot be seen from here")
+        yield Finding(
+            "DKIM", Standing.UNKNOWN, f"[dkim] has no key for it; whether {who} signs cannot be seen from here"
+        )
     for place, record in keys.items():
         found = published.keys.get(place)
         advice = f'publish TXT at {place}: "{record}"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from notifier import advice, domains, relay, senders, wiring
+from notifier.advice import Way
 from notifier.config import Config
 from notifier.domains import Finding, Outlet, Published, Standing
 from notifier.errors import MailboxError, NotifierError, Problem
@@ -28,15 +29,32 @@ _HERE = ("localhost", "local", "localdomain", "internal", "lan", "home", "test",
 
 
 @dataclass(frozen=True, slots=True)
+class Domain:
+    """The domain of a sender, and what it publishes, as far as it concerns the mail server that sends for it."""
+
+    name: str
+    findings: tuple[Finding, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "name": self.name,
+            "findings": [
+                {"kind": f.kind, "standing": str(f.standing), "said": f.words, "advice": f.advice}
+                for f in self.findings
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found: of each mail server by its section of the settings, and of the sender's domain.
+    """What was found of each mail server, and of the domain that it sends for, by their section of the settings.
 
     `problems` keep mail from leaving or from arriving; `doubts` may. `has_mailbox` where returned mail can be read.
     """
 
     reports: Mapping[str, Report]
-    domain: str
-    findings: tuple[Finding, ...]
+    domains: Mapping[str, Domain]
     problems: tuple[Problem, ...] = ()
     doubts: tuple[Problem, ...] = ()
     meanings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -47,13 +65,8 @@ class Inspection:
         return {
             "servers": {section: _report_as_json(report) for section, report in self.reports.items()},
             "mailbox": self.has_mailbox,
-            "domain": {
-                "name": self.domain,
-                "findings": [
-                    {"kind": f.kind, "standing": str(f.standing), "said": f.words, "advice": f.advice}
-                    for f in self.findings
-                ],
-            },
+            "domain": self.domains["smtp"].as_json(),
+            "domains": {section: domain.as_json() for section, domain in self.domains.items()},
         }
 
 
@@ -68,10 +81,12 @@ async def inspected(config: Config, now: datetime, resolver: Resolver) -> Inspec
     if not ways:
         raise NotifierError(Problem('[mail] transport is "maildir": no mail server is used', 'set it to "smtp"'))
     settings = [wiring.smtp_settings(getattr(config, name)) for name in ways]
-    reports, findings, mailbox = await asyncio.gather(
-        asyncio.gather(*map(relay.check, settings)), _findings(config, resolver), _look_into_mailbox(config, now)
+    reports, found, mailbox = await asyncio.gather(
+        asyncio.gather(*map(relay.check, settings)),
+        asyncio.gather(*(_domain(config, way, resolver) for way in ways.values())),
+        _look_into_mailbox(config, now),
     )
-    by_section = dict(zip(ways, reports, strict=True))
+    by_section, by_sender = dict(zip(ways, reports, strict=True)), dict(zip(ways, found, strict=True))
     problems: list[Problem] = [*mailbox]
     doubts: list[Problem] = []
     foreign = await _foreign_addresses(config)
@@ -82,9 +97,13 @@ async def inspected(config: Config, now: datetime, resolver: Resolver) -> Inspec
             doubts += advice.doubts(report.offer, now, foreign)
         else:
             problems.insert(0, advice.refusal(way, report.outcome))
-    doubts += [
-        Problem(f"{f.kind}: {f.words}", f.advice) for f in findings if f.standing in (Standing.MISSING, Standing.WRONG)
-    ]
+    doubts += dict.fromkeys(
+        Problem(f"{f.kind}: {f.words}", f.advice)
+        for domain in found
+        for f in domain.findings
+        if f.standing in (Standing.MISSING, Standing.WRONG)
+    )
+    doubts += _unread(config, ways)
     with suppress(NotifierError):  # without a talk list nothing is due; `check` says so
         doubts += await notices.rate_warnings(config, now)
     meanings = {
@@ -92,8 +111,7 @@ async def inspected(config: Config, now: datetime, resolver: Resolver) -> Inspec
     }
     return Inspection(
         by_section,
-        _sender(config)[1],
-        findings,
+        by_sender,
         tuple(problems),
         tuple(doubts),
         meanings,
@@ -101,10 +119,12 @@ async def inspected(config: Config, now: datetime, resolver: Resolver) -> Inspec
     )
 
 
-def _sender(config: Config) -> tuple[str, str]:
-    """The sender's address, and its domain."""
-    address = wiring.sender_address(config)
-    return address, address.rpartition("@")[2].lower()
+def _unread(config: Config, ways: Mapping[str, Way]) -> Iterator[Problem]:
+    """What comes back to a sender whose mailbox is not the one that is read."""
+    if config.bounces.is_read and "fallback" in ways and ways["fallback"].sender != ways["smtp"].sender:
+        sender = ways["fallback"].sender
+        told = f"what comes back of mail through [fallback] goes to {sender}, and [bounces] reads another mailbox"
+        yield Problem(told, f"have {sender} pass its mail on to the mailbox of [bounces]")
 
 
 async def _look_into_mailbox(config: Config, now: datetime) -> tuple[Problem, ...]:
@@ -125,13 +145,15 @@ async def _foreign_addresses(config: Config) -> int:
     return sum(one.state is State.CONFIRMED and not one.address.isascii() for one in everyone)
 
 
-async def _findings(config: Config, resolver: Resolver) -> tuple[Finding, ...]:
-    _, domain = _sender(config)
-    keys = {signer.place: signer.record for signer in wiring.signers(config)}
+async def _domain(config: Config, way: Way, resolver: Resolver) -> Domain:
+    domain = way.sender.rpartition("@")[2].lower()
+    signers = wiring.signers(config, "fallback" if way.section == "fallback" else "")
+    keys = {signer.place: signer.record for signer in signers}
     if "." not in domain or domain.rpartition(".")[2] in _HERE:
-        return (Finding("DNS", Standing.UNKNOWN, f"not looked up: {domain} is no name of the public net"),)
-    return_domain = config.bounces.address.rpartition("@")[2].lower() or domain
-    host = config.smtp.host.lower().rstrip(".")
+        unknown = Finding("DNS", Standing.UNKNOWN, f"not looked up: {domain} is no name of the public net")
+        return Domain(domain, (unknown,))
+    return_domain = way.return_path.rpartition("@")[2].lower() or domain
+    host = way.host.lower().rstrip(".")
     names = dict.fromkeys((domain, return_domain, *domains.policy_places(domain), *keys))
     hosts, walk, outlets, answers = await asyncio.gather(
         resolver.mail_hosts(domain),
@@ -141,7 +163,7 @@ async def _findings(config: Config, resolver: Resolver) -> tuple[Finding, ...]:
     )
     texts = dict(zip(names, answers, strict=True))
     published = Published(hosts, texts[return_domain], texts, texts, walk, outlets)
-    return domains.judge(domain, published, advice.customs(host), keys, return_domain, host)
+    return Domain(domain, domains.judge(domain, published, advice.customs(host), keys, return_domain, host))
 
 
 async def _outlets(relay: str, domain: str, resolver: Resolver) -> tuple[Outlet, ...]:

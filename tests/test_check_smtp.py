@@ -160,6 +160,44 @@ def test_programs_get_the_same_as_json(check: Check, names: NameServer) -> None:
     assert [warning["message"].partition(":")[0] for warning in told["warnings"]] == ["MX", "SPF", "DMARC"]
 
 
+def test_the_sender_of_the_second_server_is_judged_by_what_its_own_domain_says_of_that_server(
+    check: Check, names: NameServer
+) -> None:
+    names.records = {
+        ("MX", DOMAIN): ["10 mx.example.net."],
+        ("TXT", DOMAIN): ['"v=spf1 mx ~all"'],
+        ("TXT", f"_dmarc.{DOMAIN}"): ['"v=DMARC1; p=none"'],
+        ("MX", "second.example.net"): ["10 mx.example.net."],
+        ("TXT", "_dmarc.second.example.net"): ['"v=DMARC1; p=none"'],
+    }
+    for folder in ("new", "cur", "tmp"):
+        Path("returned", folder).mkdir(parents=True)
+    key = json.dumps(pem(rsa.generate_private_key(65537, 2048)))
+    with MailServer() as first, MailServer() as second:
+        fallback = f"""[fallback]
+            host = "{HOST}"
+            tls = "none"
+            port = {second.port}
+            sender = "Seminar <reminder@second.example.net>"
+            [bounces]
+            maildir = "returned"
+            [dkim]
+            domain = "{DOMAIN}"
+            selector = "n1"
+            key = {key}
+        """
+        told = check(port=first.port, more=fallback).stdout
+        as_json = json.loads(check("--json", port=first.port, more=fallback).stdout)
+    head, of_second = told.partition("[fallback] second.example.net\n")[::2]
+    assert f"[mail] {DOMAIN}\n" in head
+    assert "  SPF: missing: second.example.net does not say who may send for it\n" in of_second
+    assert "  DKIM: missing" in head
+    assert "  DKIM: unknown: [dkim] has no key for it" in of_second
+    assert "warning: SPF: second.example.net does not say who may send for it" in told
+    assert "goes to reminder@second.example.net, and [bounces] reads another mailbox" in told
+    assert as_json["domains"]["fallback"]["name"] == "second.example.net"
+
+
 def test_the_mailbox_of_returned_mail_is_looked_into_and_left_as_it_is(check: Check, names: NameServer) -> None:
     more = '[bounces]\nmaildir = "returned"'
     with MailServer() as server:

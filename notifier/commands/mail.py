@@ -37,9 +37,10 @@ def check_smtp(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"  {meaning}")
     if found.has_mailbox:
         click.echo("[bounces] the mailbox can be read")
-    click.echo(f"[mail] {found.domain}")
-    for finding in found.findings:
-        click.echo(f"  {finding.kind}: {finding.standing}: {finding.words}")
+    for section, domain in found.domains.items():
+        click.echo(f"[{'mail' if section == 'smtp' else section}] {domain.name}")
+        for finding in domain.findings:
+            click.echo(f"  {finding.kind}: {finding.standing}: {finding.words}")
     for problem in found.problems:
         click.echo(f"error: {problem}")
     for doubt in found.doubts:
