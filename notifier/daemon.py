@@ -35,7 +35,7 @@ from notifier.metrics import Figures
 from notifier.notices import Decision, Verdict
 from notifier.office import Office
 from notifier.pages import Snapshot
-from notifier.publisher import Publisher
+from notifier.publisher import HIGH_WATER, Publisher
 from notifier.server import Server
 from notifier.stores import Progress
 from notifier.subscriptions import Subscriptions
@@ -135,7 +135,7 @@ class Daemon:
         await self._store.begin(self._started, rules, lanes)
         if not await self._store.fact(LINK_KEYS):
             await self._store.note({LINK_KEYS: secrets.token_urlsafe(32)})
-        high_water = await self._store.fact("high_water")
+        high_water = await self._store.fact(HIGH_WATER)
         self._guard = clock.Guard(datetime.fromisoformat(high_water) if high_water else self._started)
 
     async def _assemble(self, held: AsyncExitStack) -> None:
@@ -332,10 +332,10 @@ class Daemon:
         self._dispatcher.hold = hold
 
     async def _note_high_water(self) -> None:
-        """Keeps the latest time, for a start with a clock that is behind by more than `clock.BEHIND`."""
+        """Keeps the latest time, for a start with a clock that is behind, or with an older copy of the store."""
         latest = self._guard.high_water
         if self._noted is None or latest - self._noted >= HIGH_WATER_EVERY:
-            await self._store.note({"high_water": latest.isoformat()})
+            await self._publisher.note_use(latest)
             self._noted = latest
 
     async def _settle(self, now: datetime) -> None:
@@ -362,6 +362,8 @@ class Daemon:
 
     async def _settle_session(self, session: Session, decisions: list[Decision], now: datetime) -> None:
         reached = await self._store.settle(decisions, session, now)
+        if any(reached):
+            self._noted = None  # at once: a copy of the store from before must not be taken for this one
         for decision, people in zip(decisions, reached, strict=True):
             key = decision.notice.name
             log.info("%s notice=%s people=%d because=%r", decision.verdict, key, people, decision.reason)

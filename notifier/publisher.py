@@ -23,9 +23,10 @@ from notifier.talks import Seminar
 
 log = logging.getLogger(__name__)
 
+HIGH_WATER = "high_water"  # the fact that has the latest time at which the store was in use
 OLD_STORE = (
-    "the store is older than what was published from it, as after a backup was put back: whoever had mail since then"
-    " would have it again; look at notifier plan, then notifier release"
+    "the store is older than what was published or mailed from it, as after a backup was put back: whoever had mail"
+    " since then would have it again, and whoever left is in it still; look at notifier plan, then notifier release"
 )
 
 
@@ -159,6 +160,14 @@ class Publisher:
         await asyncio.to_thread(self._witness.note, identities)
         self.accepted = accepted
 
+    async def note_use(self, at: datetime) -> None:
+        """Keeps that the store is in use at this time, in itself and beside it: an older copy of it lacks what is new.
+
+        Raises StoreError.
+        """
+        await self._store.note({HIGH_WATER: at.isoformat()})
+        await asyncio.to_thread(self._witness.note, (), used=at)
+
     # --- a store that is older than what was published from it, and settings that are not those of then ---
 
     async def _hear_witness(self) -> None:
@@ -166,15 +175,18 @@ class Publisher:
 
         Nor is anything sent: whoever had mail since that copy was made would have it again.
         """
-        ahead = self._witness.newer_than(await self._store.identities())
-        published = await self._store.fact("published")
-        seen = self._witness.published
-        if not ahead and (seen is None or (published and seen <= datetime.fromisoformat(published))):
+        facts = {}
+        for name, seen in (("published", self._witness.published), (HIGH_WATER, self._witness.used)):
+            known = await self._store.fact(name)
+            if seen is not None and (not known or seen > datetime.fromisoformat(known)):
+                facts[name] = seen.isoformat()
+        if not facts and not self._witness.newer_than(await self._store.identities()):
             return
         log.error("%s", OLD_STORE)
         self._documents = {}  # since when they have been as they are, nobody knows
         if self.accepted is not None and not await self._store.fact("hold"):
-            await self._store.note({"hold": OLD_STORE})
+            facts["hold"] = OLD_STORE
+        await self._store.note(facts)
 
     async def _stamp_anew(self, accepted: Accepted, now: datetime) -> None:
         stored = await self._store.identities()

@@ -23,6 +23,8 @@ _SLACK = 1000  # lines that are out of date before the file is written anew
 class Witness:
     """The newest identity of every session that was ever published, and when anything published last changed.
 
+    And `used`, until when the store was in use: one that ends before has forgotten who had mail since, and who left.
+
     Raises StoreError where the file cannot be read.
     """
 
@@ -30,6 +32,7 @@ class Witness:
         self._path = path
         self._identities: dict[str, Identity] = {}
         self.published: datetime | None = None
+        self.used: datetime | None = None
         try:
             data = path.read_bytes() if path.exists() else b""
         except OSError as error:
@@ -45,19 +48,26 @@ class Witness:
         """The identities by session id that the store has only as they were before, or not at all: normally none."""
         return {key: seen for key, seen in self._identities.items() if _age(seen) > _age(stored.get(key))}
 
-    def note(self, identities: Iterable[Identity], published: datetime | None = None) -> None:
-        """Keeps what is about to be published. Raises StoreError: then it must not be."""
+    def note(
+        self, identities: Iterable[Identity], published: datetime | None = None, *, used: datetime | None = None
+    ) -> None:
+        """Keeps what is about to be published, or that the store is in use. Raises StoreError: then it must not be."""
         fresh = [one for one in identities if _age(one) > _age(self._identities.get(one.id))]
-        later = published is not None and (self.published is None or published > self.published)
-        if not fresh and not later:
-            return
+        lines = [*map(_identity_line, fresh)]
         self._identities |= {one.id: one for one in fresh}
-        self.published = published if later else self.published
+        if published is not None and (self.published is None or published > self.published):
+            self.published = published
+            lines.append(_instant_line("published", published))
+        if used is not None and (self.used is None or used > self.used):
+            self.used = used
+            lines.append(_instant_line("used", used))
+        if not lines:
+            return
         try:
             if self._is_untidy:
                 self._write_anew()
             else:
-                self._append([*map(_identity_line, fresh), *([_published_line(self.published)] if later else [])])
+                self._append(lines)
         except (OSError, NotifierError) as error:
             self._is_untidy = True  # a part of it may stand there
             raise self._failed(error) from error
@@ -75,13 +85,17 @@ class Witness:
     def _lines(self) -> Iterator[str]:
         yield from map(_identity_line, self._identities.values())
         if self.published:
-            yield _published_line(self.published)
+            yield _instant_line("published", self.published)
+        if self.used:
+            yield _instant_line("used", self.used)
 
     def _remember(self, line: bytes) -> None:
         try:
             values = json.loads(line)
             if "published" in values:
                 self.published = datetime.fromisoformat(values["published"])
+            elif "used" in values:
+                self.used = datetime.fromisoformat(values["used"])
             else:
                 one = _identity(values)
                 self._identities[one.id] = one
@@ -109,9 +123,8 @@ def _identity_line(one: Identity) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def _published_line(at: datetime | None) -> str:
-    assert at is not None
-    return json.dumps({"published": at.isoformat()}) + "\n"
+def _instant_line(name: str, at: datetime) -> str:
+    return json.dumps({name: at.isoformat()}) + "\n"
 
 
 def _identity(values: Mapping[str, Any]) -> Identity:

@@ -210,8 +210,34 @@ async def test_an_older_store_takes_nothing_back(house: House, list_then: str, g
     assert seen.last_modified > published.last_modified
     assert parsedate_to_datetime((await house.get("/")).headers["Last-Modified"]) > parsedate_to_datetime(page)
     assert house.daemon is not None
-    await house.until(lambda: "older than what was published" in house.hold)
+    await house.until(lambda: "older than what was published or mailed" in house.hold)
     assert await restarted(house) == seen
+
+
+@pytest.mark.parametrize("since", ["a mailing", "a reader who left"])
+async def test_an_older_store_of_what_is_published_unchanged_mails_nobody_again(house: House, since: str) -> None:
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    await house.reconciled()
+    await house.stop()
+    shutil.copy(house.folder / "var" / "notifier.db", house.folder / "kept.db")
+    await house.start()
+    page = (await house.get("/")).headers["ETag"]
+    if since == "a mailing":
+        await house.pass_time(DUE)
+        await house.arrived(3)
+        await house.reconciled()
+    else:
+        await house.ask({"do": "unsubscribe", "address": "ada@example.org"})
+        await house.pass_time(house.now + timedelta(minutes=2))
+    assert (await house.get("/")).headers["ETag"] == page
+    await house.stop()
+    mailed = len(house.mail.messages)
+    put_back(house, "kept.db")
+    await house.start()
+    await house.until(lambda: "older than what was published or mailed" in house.hold)
+    await house.pass_time(DUE + timedelta(minutes=1))
+    await house.arrived(mailed)
 
 
 async def test_a_clock_that_was_ahead_makes_no_older_store(house: House) -> None:
@@ -228,7 +254,7 @@ async def test_a_clock_that_was_ahead_makes_no_older_store(house: House) -> None
     for _ in range(2):
         house.now += SECOND
         assert await restarted(house) == seen
-    assert "older than what was published" not in house.hold
+    assert "older than what was published or mailed" not in house.hold
 
 
 async def test_a_lost_store_keeps_what_sessions_are_known_by(house: House) -> None:

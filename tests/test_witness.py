@@ -27,6 +27,14 @@ def test_what_a_store_has_lost_is_known(tmp_path: Path):
     assert again.published == AT
 
 
+def test_until_when_a_store_was_in_use_is_known(tmp_path: Path):
+    path = tmp_path / "notifier.published"
+    Witness(path).note([ONE], AT, used=AT + timedelta(hours=1))
+    Witness(path).note([], used=AT)
+    again = Witness(path)
+    assert (again.used, again.published, again.newer_than({})) == (AT + timedelta(hours=1), AT, {ONE.id: ONE})
+
+
 def test_nothing_older_is_noted(tmp_path: Path):
     path = tmp_path / "notifier.published"
     seen = Witness(path)
