@@ -12,6 +12,7 @@ import csv
 import io
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,7 +53,7 @@ def fits(text: str) -> bool:
     """Whether the text is a table with a head that is known, or Markdown items or headings that begin with days."""
     if text.lstrip().startswith("<"):
         return False
-    if _has_markdown_table(text) or _delimiter(text):
+    if _tokens_of_table(text) or _delimiter(text):
         return True
     if _ITEM.search(text) or _HEADING.search(text):
         return not _PAGE.search(text)
@@ -74,8 +75,8 @@ def read(text: str, context: Context) -> Reading:
         TalkListError: the table has no head that is known, or no row that can be used.
     """
     table = _Table()
-    if _has_markdown_table(text):
-        _read_markdown_table(text, table)
+    if tokens := _tokens_of_table(text):
+        _read_markdown_table(text, tokens, table)
     elif delimiter := _delimiter(text):
         _read_delimited(text, delimiter, table)
     else:
@@ -98,16 +99,18 @@ class _Table:
 
     def term_at(self, line: int | None) -> Term | None:
         """The term that was named last above this line, or else the first that is named at all."""
-        above = [term for number, term in self.terms if line is not None and number < line]
-        return next(iter([*above[::-1], *(term for _, term in self.terms)]), None)
+        above = bisect_left(self.terms, line or 0, key=lambda named: named[0])
+        return self.terms[max(0, above - 1)][1] if self.terms else None
 
     def usual_at(self, line: int | None) -> Usual | None:
         """The hours named last above this line; None where two are named with no row between them."""
-        above = [usual for usual in self.usuals if line is not None and usual.line < line]
+        above = bisect_left(self.usuals, line or 0, key=lambda usual: usual.line)
         if not above:
             return None
-        between = max((row.line or 0 for row in self.rows if (row.line or 0) < above[-1].line), default=0)
-        return agreed(usual for usual in above if usual.line > between)
+        last = self.usuals[above - 1]
+        row_before = bisect_left(self.rows, last.line, key=lambda row: row.line or 0)
+        between = self.rows[row_before - 1].line or 0 if row_before else 0
+        return agreed(usual for usual in self.usuals[:above] if usual.line > between)
 
     def take_preface(self, lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
         """Takes what the lines around the rows say of every session, and gives back those that say nothing of it."""
@@ -125,7 +128,8 @@ class _Table:
 def _reading(table: _Table, context: Context) -> Reading:
     zone = cells.zone_of(table.zone)
     plain = _with_plain_dates(table)
-    common = rows.common_hours(plain)
+    is_any_off = any(row.get("status") or row.get("cancelled") for row in plain)
+    common = rows.common_hours(plain) if is_any_off else None
     sessions = rows.Sessions(ZoneInfo(context.timezone), zone, table.usual, table.joining, common)
     for row in plain:
         sessions.add(row if table.usual else replace(row, usual=table.usual_at(row.line)))
@@ -277,8 +281,12 @@ def _numbered(reader: Any, table: _Table) -> Iterator[tuple[int, list[str]]]:
 # Markdown -------------------------------------------------------------------------------------------------------
 
 
-def _has_markdown_table(text: str) -> bool:
-    return "|" in text and _RULE.search(text) is not None and "table_open" in {t.type for t in _tokens(text)}
+def _tokens_of_table(text: str) -> list[Token]:
+    """The parts of a Markdown text that holds a table; none of any other text."""
+    if "|" not in text or not _RULE.search(text):
+        return []
+    tokens = _tokens(text)
+    return tokens if any(token.type == "table_open" for token in tokens) else []
 
 
 def _tokens(text: str) -> list[Token]:
@@ -289,8 +297,8 @@ def _line(token: Token) -> int:
     return token.map[0] + 1 if token.map else 0
 
 
-def _read_markdown_table(text: str, table: _Table) -> None:
-    tokens, source = _tokens(text), text.split("\n")
+def _read_markdown_table(text: str, tokens: list[Token], table: _Table) -> None:
+    source = text.split("\n")
     table.name = _title(tokens)
     grid: list[tuple[int, list[str]]] = []
     around: list[tuple[int, str]] = []

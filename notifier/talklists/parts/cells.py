@@ -327,8 +327,13 @@ class Joining:
         return clean_text("\n".join(line for line in text.split("\n") if not any(m in _squeezed(line) for m in marks)))
 
 
+_NOTHING = Joining()
+
+
 def joining_in(text: str) -> Joining:
     """The meeting link, ID, passcode, spare ID, livestream and replay in a text of any layout."""
+    if not text.strip():
+        return _NOTHING
     urls = [link.url for link in links_in(text)]
     alternate = _ALTERNATE_ID.search(text)
     shorn = _ALTERNATE_ID.sub("", text)
