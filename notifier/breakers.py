@@ -1,13 +1,16 @@
-"""Whether a mail server is to be tried now: it rests ever longer while it, and not a recipient, is at fault.
+"""Whether a mail server, or the mail about a session, is to be tried now.
+
+A mail server rests ever longer while it, and not a recipient, is at fault.
 
 One setback after a success is an accident: a link that was cut, a greeting of 421. The next one in a row opens the
 breaker for real; when its rest is over one message is tried (half-open), and the first success closes it. Settings that
-were refused twice and never worked wait for a person.
+were refused twice and never worked wait for a person. The mail about a session rests while its content is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 
 from notifier.replies import Answer, Fault, Outcome
@@ -17,6 +20,8 @@ UNTIL_RELOAD = timedelta(hours=1)  # at the longest: what a provider mended by i
 _AHEAD = timedelta(minutes=5)  # a rest that begins later than so long from now was begun by a clock that was wrong
 _OF_RATE = (Fault.RATE, Fault.CROWD)
 _OF_US = (*_OF_RATE, Fault.SETTINGS)
+REFUSALS = 3  # of a notice's content in a row: then everyone's copy will meet the same
+CONTENT_REST = timedelta(minutes=30)
 _SOFT = 3  # so many in a row of what may be a recipient's or a single link's fault are the server's
 
 
@@ -94,3 +99,38 @@ class Breaker:
             return False
         self._soft += 1
         return self._soft >= _SOFT
+
+
+class ContentBreaker:
+    """Stops a notice that is refused again and again for what it says, before it is refused to everyone."""
+
+    def __init__(self) -> None:
+        self._refusals: Counter[int] = Counter()  # by notice, since one of it was taken
+        self._resting: dict[str, datetime] = {}  # sessions, until when
+
+    @property
+    def sessions(self) -> Set[str]:
+        """The sessions whose mail is not to be tried."""
+        return self._resting.keys()
+
+    def heed(self, outcome: Outcome, notice_id: int, session_id: str, now: datetime) -> bool:
+        """Takes note of what became of a message of this notice; tells whether its session's rest begins with it."""
+        if outcome.answer is Answer.ACCEPTED:
+            self._refusals.pop(notice_id, None)
+        elif outcome.fault is Fault.CONTENT:
+            self._refusals[notice_id] += 1
+            if self._refusals[notice_id] >= REFUSALS and session_id not in self._resting:
+                self._resting[session_id] = now + CONTENT_REST
+                return True
+        return False
+
+    def forgive(self, now: datetime) -> None:
+        """Ends the rests that are over."""
+        for session_id in [session_id for session_id, until in self._resting.items() if until <= now]:
+            del self._resting[session_id]
+            self._refusals.clear()
+
+    def mended(self) -> None:
+        """Ends all rests: a person says that something was done about it."""
+        self._resting.clear()
+        self._refusals.clear()

@@ -18,10 +18,12 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
+from notifier.asides import Aside, Asides
+from notifier.breakers import ContentBreaker
 from notifier.errors import NotifierError
 from notifier.lanes import Lane
 from notifier.messages import Message
-from notifier.replies import Answer, Fault, Outcome
+from notifier.replies import Answer, Outcome
 from notifier.stores import Claim, DeliveryState, Result, Store
 from notifier.transports import Envelope
 
@@ -35,17 +37,12 @@ AHEAD = 0.02  # seconds: what leaves within them may be in flight at once, and w
 AT_ONCE = 4  # mails that are composed one after the other, which takes less than while the next link waits
 SIGNING = 2  # threads
 JITTER = 0.2
-REFUSALS = 3  # of a notice's content in a row: then everyone's copy will meet the same
-CONTENT_REST = timedelta(minutes=30)
-MOST_ASIDES = 100  # that wait for a mail server; of what piles up further, the oldest is news no more
-ASIDE_ATTEMPTS = 7
 WITHHELD = timedelta(seconds=20)
 RESTING = timedelta(minutes=1)  # after which is looked again whether a domain that refused us is to be tried
 MOMENT = timedelta(seconds=1)
 GRACE = timedelta(seconds=30)
 
 
-Aside = Mapping[str, Message]  # one that the ledger does not owe, as each lane is to have it, by the ledger's names
 Sign = Callable[[bytes], bytes]  # a message complete but for its signatures → the same with them in front
 
 
@@ -107,21 +104,21 @@ class Dispatcher:
         self._asked = asyncio.Event()
         self._is_asked_soon = False
         self._claims: deque[Claim] = deque()  # this process's own, and nothing done for them yet
-        self._asides: deque[Aside] = deque(maxlen=MOST_ASIDES)
-        self._aside_attempts: Counter[str] = Counter()
+        self._asides = Asides()
         self._unrecorded: list[Result] = []
         self._is_dry = False  # the ledger owed nothing more when it was last asked
         self._is_stuck = False  # the ledger could not be written
         self._is_stopping = self._is_closed = False
-        self._refusals: Counter[int] = Counter()  # of the content, by notice, since one of it was taken
-        self._refused: dict[str, datetime] = {}  # sessions whose mail is refused for what it says, until when
+        self._contents = ContentBreaker()
         self._alarm_clock: asyncio.TimerHandle | None = None
 
     @property
     def trouble(self) -> str:
         """What mail servers said against us or our mail, and again when tried anew; "" once a message went through."""
         words = [word for lane in self._lanes for word in lane.troubles]
-        words += [f"the mail of {session_id} is refused for its content" for session_id in sorted(self._refused)]
+        words += [
+            f"the mail of {session_id} is refused for its content" for session_id in sorted(self._contents.sessions)
+        ]
         return "; ".join(words)
 
     def per_minute(self) -> int:
@@ -133,8 +130,7 @@ class Dispatcher:
         """Tries every mail server and every mail anew: a person says that something was done about it."""
         for lane in self._lanes:
             lane.mended()
-        self._refused.clear()
-        self._refusals.clear()
+        self._contents.mended()
         self.wake()
 
     def start(self) -> None:
@@ -154,7 +150,7 @@ class Dispatcher:
         self._send_aside({**aside, **signed})
 
     def _send_aside(self, aside: Aside) -> None:
-        self._asides.append(aside)
+        self._asides.add(aside)
         for outbox in self._outboxes:
             outbox.wake.set()
 
@@ -212,7 +208,7 @@ class Dispatcher:
     def may_leave(self, claim: Claim) -> bool:
         """Whether nothing stands against this message since it was composed."""
         session_id = claim.notice.session_id
-        return session_id not in self.paused and session_id not in self._refused
+        return session_id not in self.paused and session_id not in self._contents.sessions
 
     def compose(self, claim: Claim) -> Message | None:
         """The claim's message; None where it cannot be made now, which is noted."""
@@ -240,7 +236,7 @@ class Dispatcher:
         """A message that the ledger does not owe, and as this lane is to have it."""
         if not self._asides or not self._helps(lane) or not lane.room(self._now()):
             return None
-        aside = self._asides.popleft()
+        aside = self._asides.take()
         return aside, aside[self._name_of(lane)]
 
     def gave(self, lane: Lane) -> None:
@@ -259,7 +255,9 @@ class Dispatcher:
 
     def heard(self, lane: Lane, claim: Claim, outcome: Outcome) -> None:
         """Takes note of what became of a message."""
-        self._heed_content(claim, outcome)
+        if self._contents.heed(outcome, claim.notice_id, claim.notice.session_id, self._now()):
+            log.error("the mail server refuses the content notice=%s said=%r", _name(claim), outcome.reply)
+            self._alarm("A mail is refused for its content", f"{_name(claim)}: {outcome.reply}")
         self._note(self._result(claim, outcome))
         self._heed(lane, outcome, _domain(claim.subscriber.address))
 
@@ -267,14 +265,9 @@ class Dispatcher:
         """Takes note of what became of a message that the ledger does not owe; what was put off is tried again."""
         log.info("told the organisers: %s %s", outcome.answer, _address_free(outcome.reply))
         self._heed(lane, outcome, _domain(aside[""].recipient))
-        message_id = aside[""].message_id  # the same on every lane
-        attempts = self._aside_attempts[message_id]
-        self._aside_attempts[message_id] += outcome.answer is not Answer.UNTRIED
-        if outcome.answer in (Answer.ACCEPTED, Answer.REFUSED, Answer.AMBIGUOUS) or attempts >= ASIDE_ATTEMPTS:
-            del self._aside_attempts[message_id]
-            return
-        wait = self._patience.after(attempts).total_seconds()
-        asyncio.get_running_loop().call_later(wait, self._send_aside, aside)
+        if (attempts := self._asides.put_off(aside, outcome.answer)) is not None:
+            wait = self._patience.after(attempts).total_seconds()
+            asyncio.get_running_loop().call_later(wait, self._send_aside, aside)
 
     def withhold(self, claim: Claim) -> None:
         """Gives back a claim that has to wait a little."""
@@ -308,12 +301,12 @@ class Dispatcher:
 
     async def _write_ledger(self) -> None:
         """Records what is known and lets the outboxes have what they want, in one transaction."""
-        self._forgive()
+        self._contents.forgive(self._now())
         self._recall()
         wants = self._wanted()
         if not self._is_dry and sum(wants) > len(self._claims):
             limit = min(BATCH, max(sum(wants), *(self.room(lane) for lane in self._lanes)))
-            claims = await self._store.claim(limit, self._now(), self.paused | self._refused.keys())
+            claims = await self._store.claim(limit, self._now(), self.paused | self._contents.sessions)
             self._is_dry = len(claims) < limit
             self._claims.extend(_in_turns(claims))
         # In turns, so that a short list occupies every link.
@@ -449,24 +442,6 @@ class Dispatcher:
         if lane.troubles:
             self._alarm("Mail cannot be sent", "; ".join(f"[{lane.name}] says: {words}" for words in lane.troubles))
         self._set_alarm_clock()
-
-    def _heed_content(self, claim: Claim, outcome: Outcome) -> None:
-        """Stops a notice that is refused again and again for what it says, before it is refused to everyone."""
-        if outcome.answer is Answer.ACCEPTED:
-            self._refusals.pop(claim.notice_id, None)
-        elif outcome.fault is Fault.CONTENT:
-            self._refusals[claim.notice_id] += 1
-            if self._refusals[claim.notice_id] >= REFUSALS and claim.notice.session_id not in self._refused:
-                self._refused[claim.notice.session_id] = self._now() + CONTENT_REST
-                log.error("the mail server refuses the content notice=%s said=%r", _name(claim), outcome.reply)
-                self._alarm("A mail is refused for its content", f"{_name(claim)}: {outcome.reply}")
-
-    def _forgive(self) -> None:
-        """Lets notices that were refused for their content be tried again when they have waited."""
-        now = self._now()
-        for session_id in [session_id for session_id, until in self._refused.items() if until <= now]:
-            del self._refused[session_id]
-            self._refusals.clear()
 
     def _set_alarm_clock(self) -> None:
         """Wakes the senders when a lane that has no room now has it again."""

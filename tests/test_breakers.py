@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifier.breakers import RESTS, UNTIL_RELOAD, Breaker
+from notifier.breakers import CONTENT_REST, REFUSALS, RESTS, UNTIL_RELOAD, Breaker, ContentBreaker
 from notifier.replies import Stage, classify
 
 NOON = datetime(2021, 11, 27, 4, 0, tzinfo=UTC)
@@ -16,6 +16,7 @@ CLOSING = classify(Stage.CONNECT, 421, "come back later")
 TOO_FAST = classify(Stage.RCPT, 550, "Sender frequency limited")
 LOGIN_REFUSED = classify(Stage.AUTH, 535, "no")
 CUT = classify(Stage.BODY, None, "connection lost")
+UNWANTED = classify(Stage.BODY, 554, "5.6.0 no such words here")
 DEAD = classify(Stage.RCPT, 550, "5.1.1 no such user")
 
 
@@ -101,3 +102,23 @@ def test_a_rest_that_a_clock_began_which_was_ahead_is_over_when_it_is_set_right(
     assert breaker.opens_at(right) == right
     assert breaker.heed(CLOSING, right) == RESTS[5]
     assert breaker.opens_at(right) == right + RESTS[5]
+
+
+def test_a_notice_that_is_refused_for_what_it_says_rests_with_its_session() -> None:
+    breaker = ContentBreaker()
+    begun = [breaker.heed(UNWANTED, 7, "2021-11-27", NOON) for _ in range(REFUSALS + 1)]
+    assert begun == [*(REFUSALS - 1) * [False], True, False]
+    assert set(breaker.sessions) == {"2021-11-27"}
+    breaker.forgive(NOON + CONTENT_REST - SECOND)
+    assert breaker.sessions
+    breaker.forgive(NOON + CONTENT_REST)
+    assert not breaker.sessions
+    assert not breaker.heed(UNWANTED, 7, "2021-11-27", NOON)
+
+
+def test_one_reader_whose_filter_minds_the_content_stops_no_notice() -> None:
+    breaker = ContentBreaker()
+    for _ in range(2 * REFUSALS):
+        breaker.heed(UNWANTED, 7, "2021-11-27", NOON)
+        breaker.heed(TAKEN, 7, "2021-11-27", NOON)
+    assert not breaker.sessions

@@ -671,10 +671,10 @@ async def test_a_sender_that_the_server_refuses_is_laid_on_nobody_and_told(room:
         await room.until(lambda: "same as authorization" in room.dispatcher.trouble)
         assert room.alarms[0][0] == "Mail cannot be sent"
         room.now += timedelta(minutes=30)
-        tried = len(server.commands)
+        tried = [command for command in server.commands if command.startswith("MAIL")]
         room.dispatcher.wake()
         await asyncio.sleep(0.1)
-        assert len(server.commands) == tried
+        assert [command for command in server.commands if command.startswith("MAIL")] == tried
         server.relent("mail")
         room.dispatcher.mended()
         await room.work(ada="sent", bob="sent", carol="sent")
