@@ -198,7 +198,7 @@ def test_the_landing_page_opens_with_the_next_session_and_the_way_in():
 def test_the_landing_page_speaks_chinese():
     page = landing(SNAPSHOT, "zh")
     assert page.html["lang"] == "zh-CN"
-    assert words(page, "h1") == ["2021年11月27日星期六"]
+    assert words(page, "h1") == ["2021年11月27日 星期六"]
     assert words(page, ".next .eyebrow") == ["下一场 · 3 天后"]
     assert words(page, ".hours") == ["9:30 – 11:30 北京时间 (UTC+8)"]
     assert words(page, ".next .button") == ["加入腾讯会议", "添加到日历"]
@@ -427,7 +427,7 @@ def about(one: Session, now: datetime = NOW, language: str = "en") -> BeautifulS
 
 def test_a_session_has_a_page_of_its_own_with_the_way_in():
     page = about(NEXT, language="zh")
-    assert words(page, "h1") == ["2021年11月27日星期六"]
+    assert words(page, "h1") == ["2021年11月27日 星期六"]
     assert page.select_one("a.button")["href"] == ROOM.url
     assert words(page, "article h2") == [talk.title for talk in NEXT.talks]
     assert page.select_one("link[rel=canonical]")["href"] == f"{SITE.base_url}/zh/sessions/2021-11-27"

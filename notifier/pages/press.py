@@ -42,6 +42,8 @@ from notifier.templates import LANGUAGES, Filters, TemplateFolder, common_filter
 
 # A page's language → the CLDR locale of its dates and lists; British times have no AM and PM to misread.
 _LOCALES = MappingProxyType({"zh": "zh_Hans_CN", "en": "en_GB"})
+# CLDR's own for Chinese has no space, and breaks in the midst of the date where a line is short.
+_DAYS = MappingProxyType({"zh": "y年M月d日 EEEE", "en": "full"})
 
 _LONG = timedelta(minutes=2)  # from here on tenths of a second tell nothing
 
@@ -71,7 +73,7 @@ def _filters(language: str) -> Filters:
     locale = _LOCALES[language]
     return {
         **common_filters(locale),
-        "day": partial(dates.format_date, format="full", locale=locale),
+        "day": partial(dates.format_date, format=_DAYS[language], locale=locale),
         "short_day": lambda at: dates.format_skeleton("yMMMEd", at, locale=locale),
         "date": partial(dates.format_date, format="long", locale=locale),
         "span": partial(dates.format_timedelta, threshold=1, locale=locale),
