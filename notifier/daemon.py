@@ -163,6 +163,7 @@ class Daemon:
             seminar=lambda: self._publisher.seminar,
             keyring=lambda: self._people.keyring,
             now=self._now,
+            troubles=await self._store.fact("troubles"),
         )
         self._dispatcher = Dispatcher(
             self._store,
@@ -428,8 +429,13 @@ class Daemon:
     def _tell_trouble(self, subject: str, problems: Iterable[Problem]) -> None:
         """Mails the organisers what is wrong, at most once an hour for one cause."""
         if self._publisher.accepted is not None:
+            at = self._now()
+
+            def keep() -> None:
+                self._spawn(self._store.note({"troubles": self._mailroom.known_trouble(subject, at)}))
+
             for written in self._mailroom.troubles(subject, problems):
-                self._dispatcher.send_aside(written)
+                self._dispatcher.send_aside(written, keep)
 
     # --- what people ask: the command line, and readers through the server ---
 

@@ -105,6 +105,7 @@ class Dispatcher:
         self._is_asked_soon = False
         self._claims: deque[Claim] = deque()  # this process's own, and nothing done for them yet
         self._asides = Asides()
+        self._aside_taken: dict[str, Callable[[], None]] = {}  # by Message-ID, which is the same on every lane
         self._unrecorded: list[Result] = []
         self._is_dry = False  # the ledger owed nothing more when it was last asked
         self._is_stuck = False  # the ledger could not be written
@@ -144,8 +145,9 @@ class Dispatcher:
         for outbox in self._outboxes:
             outbox.wake.set()
 
-    def send_aside(self, aside: Aside) -> None:
-        """Sends a message that the ledger does not owe, such as one to the organisers; its outcome is only logged."""
+    def send_aside(self, aside: Aside, taken: Callable[[], None] = lambda: None) -> None:
+        """Sends a message that the ledger does not owe, such as one to the organisers; calls `taken` if it was."""
+        self._aside_taken[aside[""].message_id] = taken
         signed = {lane: replace(aside[lane], body=sign(aside[lane].body)) for lane, sign in self._signs.items()}
         self._send_aside({**aside, **signed})
 
@@ -268,6 +270,10 @@ class Dispatcher:
         if (attempts := self._asides.put_off(aside, outcome.answer)) is not None:
             wait = self._patience.after(attempts).total_seconds()
             asyncio.get_running_loop().call_later(wait, self._send_aside, aside)
+            return
+        taken = self._aside_taken.pop(aside[""].message_id, None)
+        if taken is not None and outcome.answer is Answer.ACCEPTED:
+            taken()
 
     def withhold(self, claim: Claim) -> None:
         """Gives back a claim that has to wait a little."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,7 +40,10 @@ class _Told:
 
 
 class Mailroom:
-    """Composes one seminar's mail for every lane; `seminar` and `keyring` give the list and the keys as they are."""
+    """Composes one seminar's mail for every lane; `seminar` and `keyring` give the list and the keys as they are.
+
+    `troubles` is what `known_trouble` gave before a restart.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Mailroom:
         seminar: Callable[[], Seminar],
         keyring: Callable[[], Keyring],
         now: Callable[[], datetime],
+        troubles: str = "",
     ) -> None:
         self._config = config
         self._levels = config.visibility.levels
@@ -56,7 +61,8 @@ class Mailroom:
         self._now = now
         self._composers: Mapping[str, Composer] = {}
         self._told: _Told | None = None  # of the mail that was composed last
-        self._told_trouble: dict[str, datetime] = {}
+        self._known = {subject: datetime.fromisoformat(at) for subject, at in json.loads(troubles or "{}").items()}
+        self._told_trouble = dict(self._known)  # and what is on its way
 
     def renew(self, templates: Templates) -> None:
         """Has mail composed from now on by these templates, and by the list and the keys as they are now."""
@@ -86,6 +92,11 @@ class Mailroom:
         shown = talks.shown_to(audience, session, self._levels)
         before = talks.shown_to(audience, claim.before, self._levels) if claim.before else None
         return _Told(seminar, claim.notice_id, kind, shown, before, audience)
+
+    def known_trouble(self, subject: str, at: datetime) -> str:
+        """Takes note that a mail server took the mail of this trouble; all of them that are, for a ledger."""
+        self._known = {one: when for one, when in self._known.items() if abs(at - when) < TROUBLE_EVERY} | {subject: at}
+        return json.dumps({one: when.isoformat() for one, when in self._known.items()})
 
     def troubles(self, subject: str, problems: Iterable[Problem]) -> list[dict[str, Message]]:
         """What tells each organiser of this trouble, by lane; nothing where they were told of it within the hour."""

@@ -312,6 +312,17 @@ async def test_a_session_that_begins_to_change_stops_its_mails_at_the_last_momen
     assert sorted((await room.states()).values()) == ["queued", "sent", "sent"]
 
 
+async def test_a_message_to_the_organisers_is_called_taken_when_a_server_took_it(room: Room) -> None:
+    taken = []
+    room.post.answers = {"dead@example.org": [classify(Stage.RCPT, 550, "5.1.1 no such user")]}
+    for name in ("dead", "organiser"):
+        told = Message("seminar@example.org", f"{name}@example.org", f"<{name}@example.org>", b"\r\n")
+        room.dispatcher.send_aside({"": told}, lambda name=name: taken.append(name))  # type: ignore[misc]
+    await room.until(lambda: "organiser@example.org" in room.post.taken)
+    await room.until(lambda: bool(taken))
+    assert taken == ["organiser"]
+
+
 async def test_a_message_to_the_organisers_leaves_also_while_on_hold(room: Room) -> None:
     room.dispatcher.hold = "the clock is in doubt"
     told = Message("seminar@example.org", "organiser@example.org", "<1@example.org>", b"\r\n")

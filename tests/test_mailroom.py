@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
@@ -32,7 +33,7 @@ passcode = "reminder"
 class Room:
     """A mailroom whose list and clock are set."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, troubles: str = "") -> None:
         config = settings.parse(SETTINGS, folder=folder)
         self.seminar = seminar()
         self.now = START - 1 * HOURS
@@ -41,6 +42,7 @@ class Room:
             seminar=lambda: self.seminar,
             keyring=lambda: Keyring.parse("a key for tests alone"),
             now=lambda: self.now,
+            troubles=troubles,
         )
         self.templates = wiring.mail_templates(config)
         self.mailroom.renew(self.templates)
@@ -105,3 +107,14 @@ def test_every_organiser_is_told_of_a_trouble_once_an_hour_for_each_cause(room: 
     assert told(room, "The mail", START + TROUBLE_EVERY - timedelta(seconds=1)) == everyone
     assert told(room, "The list", START + TROUBLE_EVERY - timedelta(seconds=1)) == []
     assert told(room, "The list", START + TROUBLE_EVERY) == everyone
+
+
+def test_what_organisers_were_told_of_is_known_after_a_restart(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.mailroom.known_trouble("The clock", START - TROUBLE_EVERY)
+    told(room, "The mail", START)  # and no mail server took it
+    known = room.mailroom.known_trouble("The list", START)
+    assert json.loads(known) == {"The list": START.isoformat()}
+    again, later = Room(tmp_path, known), START + TROUBLE_EVERY - timedelta(seconds=1)
+    assert told(again, "The list", later) == []
+    assert len(told(again, "The mail", later)) == 2
