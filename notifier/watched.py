@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from threading import Thread
+from typing import Any, Protocol, TypeVar
 
 from notifier import files, webpages
 from notifier.errors import Problem, SourceError
 
 SETTLE = timedelta(seconds=2)  # a file unchanged for so long is taken to be written to its end
 LONGEST_PAUSE = timedelta(hours=1)
+PATIENCE = timedelta(seconds=10)  # with a disk; a network drive may not answer for hours
+
+T = TypeVar("T")
 
 
 class _Source(Protocol):
@@ -80,9 +85,15 @@ class _File:
         self._seen: _Stamp | Problem | None = None
         self._read: _Stamp | None = None
         self._since = datetime.min.replace(tzinfo=UTC)
+        self._turn = asyncio.Lock()
+        self._hanging: Thread | None = None
 
     async def is_ready(self, now: datetime) -> bool:
-        seen = await asyncio.to_thread(_stamp, self._path)
+        seen: _Stamp | Problem
+        try:
+            seen = await self._look(_stamp)
+        except SourceError as error:
+            (seen,) = error.problems
         if seen != self._seen:
             self._seen, self._since = seen, now
         return abs(now - self._since) >= SETTLE  # abs, because the clock may have been set back meanwhile
@@ -93,17 +104,60 @@ class _File:
             raise SourceError(self._seen)
         if self._seen == self._read:
             return None
-        data = await asyncio.to_thread(files.read, self._path)
-        if await asyncio.to_thread(_stamp, self._path) != self._seen:
+        data = await self._look(files.read)
+        if await self._look(_stamp) != self._seen:
             return None  # written to while it was read: the next look sees that, and waits
         self._read = self._seen
         return data
 
     async def read(self) -> bytes:
-        seen = await asyncio.to_thread(_stamp, self._path)
+        seen = await self._look(_stamp)
         if isinstance(seen, Problem):
             raise SourceError(seen)
-        return await asyncio.to_thread(files.read, self._path)
+        return await self._look(files.read)
+
+    async def _look(self, what: Callable[[Path], T]) -> T:
+        """What there is at the path. Raises SourceError where that is not known within `PATIENCE`.
+
+        In a thread that the end of the process does not wait for, and in no second one while the first one hangs: or
+        they would take the threads in which pages are rendered, one at every tick.
+        """
+        async with self._turn:
+            if self._hanging is None or not self._hanging.is_alive():
+                self._hanging, answer = _begun(what, self._path)
+                await asyncio.wait((answer,), timeout=PATIENCE.total_seconds())
+                if answer.done():
+                    self._hanging = None
+                    return answer.result()
+                answer.cancel()
+            told = Problem("its disk does not answer", "see to it, if it is a network drive", str(self._path))
+            raise SourceError(told)
+
+
+def _begun(what: Callable[[Path], T], path: Path) -> tuple[Thread, asyncio.Future[T]]:
+    """A thread that looks at the path, and what it will say; nobody need be there to hear it any more."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def tell(say: Callable[[Any], None], words: object) -> None:
+        if not answer.done():
+            say(words)
+
+    def look() -> None:
+        say: Callable[[Any], None]
+        words: object
+        try:
+            found = what(path)
+        except Exception as error:
+            say, words = answer.set_exception, error
+        else:
+            say, words = answer.set_result, found
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, say, words)
+
+    thread = Thread(target=look, name="talk list", daemon=True)
+    thread.start()
+    return thread, answer
 
 
 _Stamp = tuple[int, int, int, int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from test_files import without_root
 from webserver import page, web_server
 
 from notifier import files
+from notifier import watched as watched_module
 from notifier.errors import SourceError
 from notifier.watched import SETTLE, Watched
 
@@ -44,6 +46,32 @@ def watched(source: object) -> Watched:
 
 async def polls(source: Watched, *seconds: float, start: datetime = NOW) -> list[bytes | None]:
     return [await source.poll(start + s * SECONDS) for s in seconds]
+
+
+async def test_a_drive_that_hangs_holds_up_nothing_and_is_told_of_once(talk_list, monkeypatch):
+    monkeypatch.setattr(watched_module, "PATIENCE", timedelta(seconds=0.2))
+    source = watched(talk_list)
+    assert await polls(source, 0, 3) == [None, b"one"]
+    comes_back, looks, stamp = threading.Event(), [], watched_module._stamp
+
+    def hang(path: Path) -> object:
+        looks.append(path)
+        comes_back.wait(60)
+        return stamp(path)
+
+    with monkeypatch.context() as drive:
+        drive.setattr(watched_module, "_stamp", hang)
+        assert await polls(source, 20) == [None]
+        with pytest.raises(SourceError, match="its disk does not answer"):
+            await source.poll(NOW + 23 * SECONDS)
+        assert await polls(source, 26, 46, 66) == [None, None, None]
+        with pytest.raises(SourceError, match="its disk does not answer"):
+            await source.read()
+    assert looks == [talk_list]
+    talk_list.write_bytes(b"two")
+    comes_back.set()
+    source._source._hanging.join()
+    assert await polls(source, 80, 83) == [None, b"two"]
 
 
 async def test_a_file_is_given_once_it_was_the_same_at_two_looks_two_seconds_apart(talk_list):
