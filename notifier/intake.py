@@ -66,7 +66,7 @@ def take(
 
 def _with_untold(old: Seminar, new: Seminar, untold: Collection[str]) -> Seminar:
     kept = {session.id for session in new.sessions}
-    staying = tuple(s for s in old.sessions if s.id in untold and s.id not in kept and s.is_cancelled)
+    staying = tuple(s for s in old.sessions if s.id in untold and s.id not in kept)
     return replace(new, sessions=(*new.sessions, *staying)) if staying else new
 
 
@@ -80,6 +80,6 @@ def refuse_losses(previous: Accepted, data: bytes, new: Seminar, source: str) ->
     lost = [p.in_source(source) for p in revisions.vanished(previous.seminar, new)]
     if revisions.is_cut(previous.text, data):
         told = "the list ends here: it is the last accepted one cut off"
-        lost.insert(0, Problem(told, "restore the rest", source, data.count(b"\n") + 1))
+        lost.insert(0, Problem(told, f"restore the rest, or {revisions.ACCEPT}", source, data.count(b"\n") + 1))
     if lost:
         raise TalkListError(lost)

@@ -273,7 +273,7 @@ def _named(session: Session, language: str = "en") -> str:
     return f"{when}, {speakers}" if speakers else when
 
 
-_ACCEPT = "run notifier reload --accept-removals"
+ACCEPT = "run notifier reload --accept-removals"
 
 
 def vanished(old: Seminar, new: Seminar) -> tuple[Problem, ...]:
@@ -303,7 +303,7 @@ def is_cut(old_text: AnyStr, new_text: AnyStr) -> bool:
 def _missing_session(session: Session) -> Problem:
     return Problem(
         f'session "{session.id}" ({_named(session)}) is gone from the list',
-        f'put it back, mark it status = "cancelled" so that readers are told, or {_ACCEPT}',
+        f'put it back, mark it status = "cancelled" so that readers are told, or {ACCEPT}',
     )
 
 
@@ -334,14 +334,14 @@ def _cut_texts(before: Talk, after: Talk, session: Session) -> Iterator[Problem]
             what = f'{name.removesuffix("_zh")} of {_called(after)} in session "{session.id}"'
             yield Problem(
                 f'the {what} now ends at "{text[-20:]}"',
-                f"restore the rest, or {_ACCEPT}",
+                f"restore the rest, or {ACCEPT}",
             )
 
 
 def _missing_talk(talk: Talk, session: Session) -> Problem:
     return Problem(
         f'{_called(talk)} is gone from session "{session.id}"',
-        f'put it back, mark the session status = "cancelled", or {_ACCEPT}',
+        f'put it back, mark the session status = "cancelled", or {ACCEPT}',
     )
 
 
