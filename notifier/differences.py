@@ -179,6 +179,8 @@ def describe(difference: Difference, language: str = "en", *, with_links: bool =
         return (_RESTORED if before == Status.CANCELLED else _STATUSES[Status(after)])[chinese]
     if difference.field in _NUMBERS:
         before, after = grouped(before), grouped(after)
+    if difference.field is Field.SPEAKER and chinese:
+        before, after = (re.sub(r"(?<=[\u4e00-\u9fff]), ", "、", names) for names in (before, after))
     phrase = _phrase(difference, quoted=difference.field not in (_UNQUOTED if with_links else _UNQUOTED | _LINKS))
     return phrase[chinese].format(label=_LABELS[difference.field][chinese], before=before, after=after)
 

@@ -145,6 +145,11 @@ def test_time_cancellation_and_another_speaker_are_material(difference: Differen
         (Difference(Field.URL, "", "https://m"), "meeting link added: https://m", "会议链接已补充：https://m"),
         (Difference(Field.REPLAY, "https://r", ""), "replay removed: https://r", "回放已移除：https://r"),
         (Difference(Field.SPEAKER, "Ada", "Bob"), "speaker changed from Ada to Bob", "报告人由 Ada 改为 Bob"),
+        (
+            Difference(Field.SPEAKER, "张三, 李四", "Lovelace, Ada"),
+            "speaker changed from 张三, 李四 to Lovelace, Ada",
+            "报告人由 张三、李四 改为 Lovelace, Ada",
+        ),
         (Difference(Field.TITLE, "{a}", "{b}"), "title changed from {a} to {b}", "题目由 {a} 改为 {b}"),
         (Difference(Field.ABSTRACT, "", "Long"), "abstract added", "摘要已补充"),
         (Difference(Field.OTHER, "", ""), "details changed", "其他细节已更改"),

@@ -17,7 +17,7 @@ from notifier import files, letters
 from notifier.errors import Problem, TemplateError
 from notifier.letters import ADDRESS, LARGEST_HTML, NAME, UNSUBSCRIBE_URL, Letter, Matter, Templates, shortened
 from notifier.notices import Kind
-from notifier.talks import Livestream, Room, Session, Speaker, Status, Talk
+from notifier.talks import Link, Livestream, Room, Session, Speaker, Status, Talk
 
 SHIPPED = files.shipped()
 TEMPLATES = Templates(SHIPPED)
@@ -105,6 +105,18 @@ def test_text_and_html_tell_the_same_facts(kind: Kind, language: str) -> None:
     html = visible(told.html)
     assert [fact for fact in facts if fact not in told.text] == []
     assert [fact for fact in facts if fact not in html and fact != BASE] == []
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_chinese_is_set_with_chinese_punctuation(kind: Kind) -> None:
+    chinese = replace(seminar(), name_zh="机器学习联合研讨会")
+    link = "https://example.org/"
+    talks = (replace(TALKS[0], bio="研究员", references=("文献",), slides=Link(link)), *TALKS[1:])
+    now = session(talks=talks, room=replace(ROOM, download_url=link), livestream=Livestream(link, "直播间"))
+    for before in (MOVED, session(room=replace(ROOM, passcode="1"), talks=(Talk("题", speakers=(Speaker("张三"),)),))):
+        told = letters.write(TEMPLATES, Matter(kind, now, chinese, BASE, before), "zh", "America/New_York")
+        for words in (told.subject, told.text, BeautifulSoup(told.html, "html.parser").get_text(" ")):
+            assert re.findall(r"[^\n]*[\u4e00-\u9fff][,.:;!?](?![\w/])[^\n]*", words) == []
 
 
 def test_two_zones_with_the_same_time_are_one_clock() -> None:
