@@ -441,3 +441,4 @@ def test_events_that_share_their_uid_by_mistake_are_each_kept_once() -> None:
     other = TIMES.replace("20211127", "20211211")
     reading = read(calendar(*(f"UID:1\n{when}" for when in (f"{TIMES}SUMMARY:Ada", *[f"{other}SUMMARY:Bob"] * 3))))
     assert [session.talks[0].title for session in reading.seminar.sessions] == ["Ada", "Bob"]
+    assert ["both are kept" in str(warning) for warning in reading.warnings] == [True, False, False]

@@ -696,6 +696,15 @@ def test_what_talks_are_about_is_nobodys_name(text: str, is_name: bool) -> None:
     assert is_proper_name(text) == is_name
 
 
+def test_a_table_within_a_cell_that_is_not_read_is_no_reason_to_fail() -> None:
+    inner = "<table><tr><th>Date</th><th>Title</th></tr><tr><td>1</td><td>x</td></tr></table>"
+    found = read(f"""
+        <html><body><table><tr><th>Week</th><th>Date</th><th>Speaker</th><th>Title</th></tr>
+        <tr><td>{inner}</td><td>2026-03-05 9:00-10:00</td><td>Petra Lind</td><td>Nets</td></tr></table></body></html>
+        """)
+    assert told(found) == ["2026-03-05 09:00-10:00: Petra Lind: Nets"]
+
+
 def test_how_somebody_talks_is_nowhere_to_work() -> None:
     found = read("""
         | Date | Time | Speaker | Title |

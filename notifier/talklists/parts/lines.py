@@ -219,7 +219,7 @@ def lines_of_html(text: str, source: str) -> Document:
     title = soup.title.get_text() if soup.title else ""
     unread = [(n, words, "is crossed out on the page, and was left out") for n, words in _struck_out(soup) if words]
     for table in soup.find_all("table"):
-        unread += _label_cells(table)
+        unread += _label_cells(table) if not table.decomposed else ()
     return Document(_Writer(address).write(soup), _tidy(title.replace("\n", " ")), tuple(unread))
 
 
@@ -251,7 +251,8 @@ def _label_cells(table: Tag) -> Iterator[tuple[int, str, str]]:
         yield rows[0][0].sourceline or 0, heads[place], "heads a column that is not known: not read"
     table["data-talks"] = ""
     spanning: dict[int, tuple[Tag, int]] = {}
-    for cells in rows[1:]:
+    for row in rows[1:]:
+        cells = [cell for cell in row if not cell.decomposed]  # one of a table within a cell that is not read
         if len(cells) == 1 and _span(cells[0], "colspan") >= len(heads) > 1 and not _is_above_others(cells[0]):
             yield cells[0].sourceline or 0, cells[0].get_text(" ", strip=True), "stands under no day: not read"
             cells[0].decompose()
