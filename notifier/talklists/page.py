@@ -115,11 +115,12 @@ class _Page:
         """Reads dates such as 3/12/2026, where others show which figure is the month."""
         times = [entry for entry in fields if entry.kind is Kind.TIME and entry.when and entry.when.problem]
         order = Order.of(entry.text for entry in fields if entry.kind is Kind.TIME) if times else None
-        for entry in times if order else ():
-            entry.when = read_when(order.made_plain(entry.text)) if order else entry.when
-        if order:
-            fields[:] = with_hours(fields)
-            self._warn(times[0].number, f"{order}", "write dates as 2021-11-27")
+        if order is None:
+            return
+        for entry in times:
+            entry.when = read_when(order.made_plain(entry.text))
+        fields[:] = with_hours(fields)
+        self._warn(times[0].number, f"{order}", "write dates as 2021-11-27")
 
     def _joining(self, head: list[Field], body: list[Field]) -> tuple[list[Field], Joining]:
         """The fields of the talks, and how to take part as it is said of all: above them, or below their table."""
