@@ -16,7 +16,7 @@ _OFF = (
     rf"cancel(?:l?ed|lation)\b|{_NONE}\b|annulée?s?\b|pas (?:de|d['’]) ?(?:séminaire|séance|exposé|groupe)s?\b"
     r"|entfällt\b|fällt aus\b|abgesagt\b|kein(?:e)? (?:seminar|vortrag|oberseminar|kolloquium|sitzung)\b"
 )
-_OFF_ZH = r"已?取消|停办|停讲|停课|停一次|休会|暂停|放假"
+_OFF_ZH = r"已?取消|停办|停讲|停课|停一次|休会|暂停|放假|(?:无|没有)(?:报告|讲座|活动|讨论班)"
 # Moved to another room, or to Zoom, a session still is when it was.
 _WHEN = (
     r"(?=\W*(?:\d|next\b|another (?:day|date|time)|a later|(?:mon|tues?|wed|thu|fri|sat|sun"
