@@ -282,6 +282,16 @@ def test_what_cannot_be_written_ends_a_command_with_exit_3_and_the_reason(house:
     assert f"{command[-1]}: " in result.stderr
 
 
+@pytest.mark.parametrize("command", ["import page.txt", "import page.txt --json", "export --json"])
+def test_what_programs_read_is_utf_8_whatever_the_locale(run: Run, command: str) -> None:
+    run("init", ".")
+    Path("page.txt").write_text(PAGE, encoding="utf-8")
+    run("import", "page.txt", "-o", "talks.toml")
+    turkish = {**os.environ, "PYTHONIOENCODING": "iso8859-9"}  # what that locale makes of stdout, where it is there
+    ended = subprocess.run([*NOTIFIER, *command.split()], capture_output=True, env=turkish, check=True)
+    assert "冷冻电镜原理及相关算法" in ended.stdout.decode("utf-8")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", ["export", "feed", "plan --at 2021-11-26", "subscribers export", "--help"])
 def test_results_that_find_no_room_end_a_command_with_exit_3_and_one_line(house: Run, command: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import json
 import os
 import sys
@@ -58,6 +59,7 @@ class Group(click.Group):
         if sys.stdout is None:
             # Closed by whoever wants no results; what is opened next must not stand where they are written to.
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program lives
+        _write_in_letters_that_readers_know()
         try:
             try:
                 return super().main(*args, **extra)
@@ -73,6 +75,18 @@ class Group(click.Group):
             told = Problem(f"it cannot be written: {error.strerror}", "make room, or write elsewhere", "stdout")
             click.echo(str(told), err=True)
             sys.exit(CANNOT_GO_ON)
+
+
+def _write_in_letters_that_readers_know() -> None:
+    """Has what goes into a pipe or a file be UTF-8, as TOML, JSON and calendars are, whatever the locale is.
+
+    On a terminal the locale says which letters there are; others become question marks there.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _let_go_of_stdout() -> None:
