@@ -158,7 +158,8 @@ class TemplateFolder:
     def _problem(self, error: Exception) -> Problem:
         """What went wrong in which line of which template."""
         if isinstance(error, jinja2.TemplateSyntaxError):
-            return Problem(error.message or "it does not compile", "mend the template", error.name or "", error.lineno)
+            what = (error.message or "it does not compile").rstrip(".")
+            return Problem(what, "mend the template", error.name or "", error.lineno)
         if isinstance(error, jinja2.TemplateNotFound):
             return Problem(f"there is no template {error.name}", "mend the name, or put the file there")
         frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]

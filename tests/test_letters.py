@@ -417,7 +417,7 @@ def test_an_override_of_the_layout_reaches_every_letter() -> None:
         ("one\n{{ sesion.id }}\n", Problem("'sesion' is undefined", "", "mail/reminder.txt", 2)),
         ("{% for x in sesions %}{% endfor %}", Problem("'sesions' is undefined", "", "mail/reminder.txt", 1)),
         ("one\n{{ 1 / 0 }}", Problem("ZeroDivisionError: division by zero", "", "mail/reminder.txt", 2)),
-        ("{{ session|nonsense }}", Problem("No filter named 'nonsense'.", "", "mail/reminder.txt", 1)),
+        ("{{ session|nonsense }}", Problem("No filter named 'nonsense'", "", "mail/reminder.txt", 1)),
         ('{% include "mail/none.txt" %}', Problem("there is no template mail/none.txt", "")),
         ("no link", Problem("it has no link to unsubscribe", "", "mail/reminder.txt")),
     ],

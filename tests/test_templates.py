@@ -116,8 +116,8 @@ def test_a_file_is_had_as_it_is() -> None:
     ("text", "message", "line"),
     [
         ("one\n{% if %}\n", "Expected an expression, got 'end of statement block'", 2),
-        ("{{ name|nonsense }}", "No filter named 'nonsense'.", 1),
-        ("one\n\n{% endif %}", "Encountered unknown tag 'endif'.", 3),
+        ("{{ name|nonsense }}", "No filter named 'nonsense'", 1),
+        ("one\n\n{% endif %}", "Encountered unknown tag 'endif'", 3),
     ],
 )
 def test_what_does_not_compile_is_told_with_its_line(text: str, message: str, line: int) -> None:
