@@ -30,12 +30,21 @@ class Guard:
     A sleep of the machine moves both and is time that passed; a step moves the wall clock only. While the clock is
     doubtful nothing may open or expire: `observe` returns the reason, and "" when the clock is believed. Its argument
     `high_water` is the latest time this ledger has ever been used at.
+
+    A step ahead of some minutes or hours is likely right, as after the pause of a virtual machine: what is due then is
+    sent. But it `is_settled`, so that what is late may be given up, only when it has lasted.
     """
 
     high_water: datetime
     _last: tuple[datetime, timedelta] | None = None
     _doubt: str = ""
     _doubted_at: timedelta = timedelta()
+    _stepped_at: timedelta | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing speaks against the clock, not even a step ahead a moment ago."""
+        return not self._doubt and self._stepped_at is None
 
     def observe(self, wall: datetime, boot: timedelta) -> str:
         """Why the clock is not believed at this look, or ""."""
@@ -49,7 +58,11 @@ class Guard:
         elif self._doubt and (boot - self._doubted_at >= STABLE or (abs(step) > BEHIND and not is_behind)):
             self._doubt = ""
         self._last = wall, boot
-        if not self._doubt:
+        if abs(step) > BEHIND:
+            self._stepped_at = boot if step > BEHIND else None
+        elif self._stepped_at is not None and boot - self._stepped_at >= STABLE:
+            self._stepped_at = None
+        if self.is_settled:
             self.high_water = max(self.high_water, wall)
         return self._doubt
 

@@ -316,14 +316,18 @@ class Daemon:
         if not self._doubt:
             await self._publisher.look(now)
             await self._settle(now)
-            if late := (await self._store.expire(now)).late:
-                log.error("expired deliveries=%d", late)
-                told = Problem(f"{late} mails could not be sent before their deadline", "see notifier status")
-                self._tell_trouble("Mails came too late to be sent", (told,))
+            if self._guard.is_settled:
+                await self._give_up_what_is_late(now)
             await self._note_high_water()
         self._dispatcher.wake()
         await self._tell_progress(now)
         self._reconciled = clock.since_boot()
+
+    async def _give_up_what_is_late(self, now: datetime) -> None:
+        if late := (await self._store.expire(now)).late:
+            log.error("expired deliveries=%d", late)
+            told = Problem(f"{late} mails could not be sent before their deadline", "see notifier status")
+            self._tell_trouble("Mails came too late to be sent", (told,))
 
     async def _hold(self) -> None:
         """Stops the mail, or lets it go on, as the clock and the operator say; the log is told when that changes."""
@@ -348,11 +352,13 @@ class Daemon:
         self._dispatcher.paused = frozenset(
             d.notice.session_id for d in self._decisions if d.before is not None and d.verdict is Verdict.WAITING
         )
-        actions = [d for d in self._decisions if d.verdict not in (Verdict.WAITING, Verdict.DONE)]
+        # What is too late by a clock that just stepped may be in time by the next look.
+        idle = {Verdict.WAITING, Verdict.DONE} | (set() if self._guard.is_settled else {Verdict.EXPIRED})
+        actions = [d for d in self._decisions if d.verdict not in idle]
         for session_id, decisions in groupby(sorted(actions, key=_session_id), _session_id):
             session = self._publisher.seminar.session(session_id)
-            assert session is not None
-            await self._settle_session(session, list(decisions), now)
+            if session is not None:  # a reload may just have taken it off the list
+                await self._settle_session(session, list(decisions), now)
         if waiting := [Problem(f"{d.notice.name}: {d.reason}", _APPROVE) for d in self._decisions if d.needs_approval]:
             self._tell_trouble("A change waits to be approved", waiting)
         due = notices.next_due(self._decisions, now)

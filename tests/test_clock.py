@@ -50,6 +50,28 @@ def test_a_clock_that_stays_where_it_leapt_to_is_believed_after_ten_minutes() ->
     assert guard.observe(NOW + 30 * DAY + 10 * MINUTE, BOOT + 10 * MINUTE) == ""
 
 
+def test_a_step_of_hours_is_believed_but_settles_only_when_it_has_lasted() -> None:
+    guard = Guard(NOW)
+    guard.observe(NOW, BOOT)
+    ahead = NOW + 5 * timedelta(hours=1)
+    assert guard.observe(ahead, BOOT) == ""
+    assert not guard.is_settled
+    assert guard.high_water == NOW
+    guard.observe(ahead + 9 * MINUTE, BOOT + 9 * MINUTE)
+    assert not guard.is_settled
+    guard.observe(ahead + 10 * MINUTE, BOOT + 10 * MINUTE)
+    assert guard.is_settled
+    assert guard.high_water == ahead + 10 * MINUTE
+
+
+def test_a_wrong_step_that_is_taken_back_at_once_leaves_nothing_behind() -> None:
+    guard = Guard(NOW)
+    guard.observe(NOW, BOOT)
+    guard.observe(NOW + 5 * timedelta(hours=1), BOOT)
+    assert guard.observe(NOW + 5 * SECOND, BOOT + 5 * SECOND) == ""
+    assert guard.is_settled
+
+
 def test_a_start_in_1970_is_doubted_until_the_clock_is_set() -> None:
     guard = Guard(NOW)
     assert "it was 2021-11-26 01:30Z before" in guard.observe(datetime(1970, 1, 1, tzinfo=UTC), SECOND)

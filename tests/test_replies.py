@@ -224,7 +224,7 @@ def test_octets_of_no_known_encoding_are_replaced() -> None:
 
 # Octets → replies ---------------------------------------------------------------------------------------------------
 
-lines = st.binary(max_size=40).map(lambda octets: octets.replace(b"\n", b"").removesuffix(b"\r"))
+lines = st.binary(max_size=40).map(lambda octets: octets.replace(b"\n", b"").rstrip(b"\r"))
 replies = st.tuples(st.integers(200, 599), st.lists(lines, min_size=1, max_size=4))
 
 

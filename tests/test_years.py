@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from house import SECOND, TALKS, House
+from house import DUE, PEOPLE, SECOND, TALKS, House
 
 from notifier import clock, daemon
 from notifier.errors import NotifierError, Problem, StoreError
@@ -103,3 +103,18 @@ async def test_a_store_that_cannot_be_written_is_told_of_once_and_in_status(
     assert (await house.ask({"do": "status"}))["trouble"] == {}
     assert [record.levelname for record in caplog.records if "disk is full" in record.getMessage()] == ["ERROR"]
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("is_due", [False, True])
+async def test_a_clock_that_was_ahead_for_a_moment_gives_up_no_mail(house: House, is_due: bool) -> None:
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    assert house.daemon is not None
+    await house.daemon._store.note({"hold": "a person wants to look first"})
+    for now in (DUE + SECOND if is_due else house.now, DUE + timedelta(hours=9), DUE + 2 * SECOND):
+        house.now = now
+        for _ in range(3):
+            await house.reconciled()
+    await house.daemon._store.note({"hold": ""})
+    await house.reconciled()
+    assert len(await house.arrived(3)) == 3
