@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Witness:
         lines = data.splitlines()
         for line in lines:
             self._remember(line)
-        self._is_untidy |= len(lines) > len(self._identities) + _SLACK
+        self._count = len(lines)
 
     def newer_than(self, stored: Mapping[str, Identity]) -> dict[str, Identity]:
         """The identities by session id that the store has only as they were before, or not at all: normally none."""
@@ -64,7 +64,7 @@ class Witness:
         if not lines:
             return
         try:
-            if self._is_untidy:
+            if self._is_untidy or self._count > len(self._identities) + _SLACK:
                 self._write_anew()
             else:
                 self._append(lines)
@@ -72,15 +72,17 @@ class Witness:
             self._is_untidy = True  # a part of it may stand there
             raise self._failed(error) from error
 
-    def _append(self, lines: Iterable[str]) -> None:
+    def _append(self, lines: Sequence[str]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
+        self._count += len(lines)
 
     def _write_anew(self) -> None:
-        files.write_atomically(self._path, "".join(self._lines()), overwrite=True)
-        self._is_untidy = False
+        lines = [*self._lines()]
+        files.write_atomically(self._path, "".join(lines), overwrite=True)
+        self._is_untidy, self._count = False, len(lines)
 
     def _lines(self) -> Iterator[str]:
         yield from map(_identity_line, self._identities.values())

@@ -74,6 +74,20 @@ def test_lines_that_are_out_of_date_are_dropped_one_day(tmp_path: Path, monkeypa
     assert Witness(path).newer_than({})[ONE.id].revision == 39
 
 
+def test_a_witness_that_is_told_every_minute_for_years_keeps_a_short_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(witness, "_SLACK", 3)
+    path = tmp_path / "notifier.published"
+    seen = Witness(path)
+    seen.note([ONE], AT)
+    for minute in range(40):
+        seen.note([], used=AT + timedelta(minutes=minute))
+    assert len(path.read_bytes().splitlines()) < 10
+    again = Witness(path)
+    assert (again.used, again.published, again.newer_than({})) == (AT + timedelta(minutes=39), AT, {ONE.id: ONE})
+
+
 def test_a_file_that_cannot_be_written_is_told_of_and_written_whole_later(tmp_path: Path):
     path = tmp_path / "var" / "notifier.published"
     seen = Witness(path)
