@@ -18,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from faultserver import RARE
 from soaking import Report, soak
 
-HEADINGS = ("seed", "messages", "lost", "falsely failed", "copies", "unexcused", "altered", "attempts", "seconds")
-WIDTHS = (5, 9, 5, 15, 7, 10, 8, 9, 8)
+HEADINGS = (
+    "seed", "messages", "lost", "falsely failed", "copies", "unexcused", "undecided", "altered", "attempts", "seconds",
+)  # fmt: skip
+WIDTHS = (5, 9, 5, 15, 7, 10, 10, 8, 9, 8)
 
 
 def row(*values: object) -> str:
@@ -29,7 +31,7 @@ def row(*values: object) -> str:
 def figures(report: Report) -> tuple[int, ...]:
     return (
         report.messages, len(report.lost), len(report.falsely_failed) + len(report.mailed_though_dead),
-        report.duplicates, len(report.unexcused), len(report.altered), report.transactions,
+        report.duplicates, len(report.unexcused), len(report.undecided), len(report.altered), report.transactions,
     )  # fmt: skip
 
 

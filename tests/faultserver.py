@@ -3,6 +3,7 @@
 What it did is kept apart from what it said: `taken` is what really arrived, and `cut` counts, for each recipient, how
 often a message was taken and that was not said: the connection dropped, nonsense, or no whole reply within the client's
 patience, by the server's own clock. Nothing but that excuses a second copy, whatever the client says for itself.
+`unsaid` counts these and the messages that were cut off on their way: what a client cannot know the fate of.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ REPLIES = {
     "taken, gbk": ("taken", b"250 " + "已收到".encode("gbk")),
 }
 NONSENSE = "taken, malformed"
+BUSY = "banner 421"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Copy:
 class FaultServer:
     """Accepts everything, except what chance spoils and recipients who are `dead`.
 
-    `patience` is the client's, in seconds: a slow reply takes longer. `offers` are its extensions.
+    `kinds` of fault are equally `rare`. `patience` is the client's, in seconds: a slow reply takes longer. `offers` are
+    its extensions.
     """
 
     seed: int = 0
@@ -63,8 +66,10 @@ class FaultServer:
     dead: frozenset[str] = frozenset()
     patience: float = 0.3
     offers: tuple[str, ...] = ("PIPELINING", "8BITMIME")
+    kinds: tuple[str, ...] = (BUSY, *REPLIES)
     taken: list[Copy] = field(default_factory=list)
     cut: Counter[str] = field(default_factory=Counter)
+    unsaid: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     transactions: int = 0
     port: int = 0
@@ -88,8 +93,8 @@ class FaultServer:
         assert task is not None
         self._conversations.add(task)
         try:
-            if self._chance.random() < 2.5 * self.rare:
-                self.faults["banner 421"] += 1
+            if BUSY in self.kinds and self._chance.random() < 2.5 * self.rare:
+                self.faults[BUSY] += 1
                 writer.write(b"421 4.3.2 too busy\r\n")
                 return
             writer.write(b"220 mail.example.org\r\n")
@@ -139,6 +144,7 @@ class FaultServer:
         if REPLIES.get(fault, ("",))[0] == "middle":
             await reader.readline()
             self.faults[fault] += 1
+            self.unsaid[recipient] += 1
             writer.transport.abort()
             raise ConnectionResetError
         body = (await reader.readuntil(b"\r\n.\r\n"))[:-3].replace(b"\r\n..", b"\r\n.")
@@ -152,6 +158,7 @@ class FaultServer:
         headers = BytesHeaderParser().parsebytes(body)
         self.taken.append(Copy(recipient, str(headers["Message-ID"]), str(headers["Date"]), body))
         self.cut[recipient] += 1
+        self.unsaid[recipient] += 1
         self._drop_if(fault, "taken")
         reply = self._spoilt(fault, "taken")
         if reply == b"slow":
@@ -162,12 +169,14 @@ class FaultServer:
                 await asyncio.sleep(self.patience / 3)
         if fault != NONSENSE and loop.time() - began < self.patience:
             self.cut[recipient] -= 1  # also if the client is gone: it had no reason
+            self.unsaid[recipient] -= 1
         await say(reply if reply and reply not in (b"slow", b"drip") else b"250 2.0.0 taken")
 
     def _draw(self) -> str:
         self.transactions += 1
-        number = int(self._chance.random() / self.rare) if self.rare else len(REPLIES)
-        return list(REPLIES)[number] if number < len(REPLIES) else ""
+        kinds = [kind for kind in self.kinds if kind != BUSY]
+        number = int(self._chance.random() / self.rare) if self.rare else len(kinds)
+        return kinds[number] if number < len(kinds) else ""
 
     def _spoilt(self, fault: str, stage: str) -> bytes | None:
         where, reply = REPLIES.get(fault, ("", None))

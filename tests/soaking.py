@@ -10,13 +10,13 @@ import asyncio
 import selectors
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from faultserver import HOST, RARE, FaultServer
+from faultserver import BUSY, HOST, RARE, REPLIES, FaultServer
 from samples import DAYS, LONG_AGO, START, seminar, session
 
 from notifier import files
@@ -28,6 +28,7 @@ from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
 from notifier.relay import SmtpSettings
 from notifier.stores import Claim
 from notifier.stores.sqlite import SqliteStore
+from notifier.stores.sqlite.deliveries import RESENDS
 from notifier.subscribers import Subscriber
 from notifier.transports.smtp import SmtpTransport
 
@@ -39,7 +40,11 @@ PATIENCE = timedelta(seconds=0.3)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of one mailing."""
+    """What became of one mailing.
+
+    Of `undecided` people the server kept the fate of the mail to itself as often as a mail is sent, so that a person is
+    to say what next: nobody is lost or wronged by that.
+    """
 
     seed: int
     messages: int
@@ -49,6 +54,7 @@ class Report:
     mailed_though_dead: tuple[str, ...]
     duplicates: int
     unexcused: tuple[str, ...]
+    undecided: tuple[str, ...]
     altered: tuple[str, ...]
     states: dict[str, int]
     transactions: int
@@ -95,17 +101,25 @@ class FastClock:
         return DUE + SPEED * timedelta(seconds=self._loop.time() - self._began)
 
 
-def soak(folder: Path, seed: int, messages: int, *, rare: float = RARE, links: int = 4) -> Report:
+def soak(
+    folder: Path,
+    seed: int,
+    messages: int,
+    *,
+    rare: float = RARE,
+    kinds: Sequence[str] = (BUSY, *REPLIES),
+    links: int = 4,
+) -> Report:
     """Mails so many people, some of whom are dead, and waits until nothing more is to be done."""
     with asyncio.Runner(loop_factory=UnhurriedLoop) as runner:
-        return runner.run(_soak(folder, seed, messages, rare, links))
+        return runner.run(_soak(folder, seed, messages, rare, tuple(kinds), links))
 
 
-async def _soak(folder: Path, seed: int, messages: int, rare: float, links: int) -> Report:
+async def _soak(folder: Path, seed: int, messages: int, rare: float, kinds: tuple[str, ...], links: int) -> Report:
     people = [f"p{n}@{'abc'[n % 3]}.example.org" for n in range(messages)]
     dead = frozenset(people[::DEAD])
     offers = ("PIPELINING", "8BITMIME") if seed % 2 else ("8BITMIME",)
-    server = await FaultServer(seed, rare, dead, PATIENCE.total_seconds(), offers).start()
+    server = await FaultServer(seed, rare, dead, PATIENCE.total_seconds(), offers, kinds).start()
     began = time.monotonic()
     async with _ledger(folder / f"{seed}.db", people) as store:
         settings = SmtpSettings(
@@ -122,16 +136,18 @@ async def _soak(folder: Path, seed: int, messages: int, rare: float, links: int)
     await server.stop()
     copies = Counter(copy.recipient for copy in server.taken)
     first = {copy.recipient: copy for copy in reversed(server.taken)}
-    living = [one for one in people if one not in dead]
+    undecided = [one for one in people if rows[one].is_undecided and server.unsaid[one] > RESENDS]
+    settled = [one for one in people if one not in dead and one not in undecided]
     return Report(
         seed,
         messages,
         time.monotonic() - began,
-        lost=tuple(one for one in living if not copies[one]),
-        falsely_failed=tuple(one for one in living if rows[one].state != "sent"),
+        lost=tuple(one for one in settled if not copies[one]),
+        falsely_failed=tuple(one for one in settled if rows[one].state != "sent"),
         mailed_though_dead=tuple(one for one in dead if copies[one] or rows[one].state != "failed"),
         duplicates=sum(n - 1 for n in copies.values()),
         unexcused=tuple(one for one, n in copies.items() if n - 1 > server.cut[one]),
+        undecided=tuple(undecided),
         altered=tuple({copy.recipient for copy in server.taken if copy != first[copy.recipient]}),
         states=dict(Counter(str(d.state) for d in rows.values())),
         transactions=server.transactions,
@@ -165,5 +181,6 @@ def _composer():  # type: ignore[no-untyped-def]
 
 
 async def _is_over(store: SqliteStore) -> bool:
-    deliveries = (await store.summary(DUE)).deliveries
-    return not any(deliveries.get(state) for state in ("queued", "claimed", "in-flight", "deferred", "ambiguous"))
+    now = await store.summary(DUE)
+    waiting = ("queued", "claimed", "in-flight", "deferred", "ambiguous")
+    return sum(now.deliveries.get(state, 0) for state in waiting) == now.undecided

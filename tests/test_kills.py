@@ -27,6 +27,7 @@ LINKS = 2
 PEOPLE = 60 * KILLS
 
 
+@pytest.mark.timeout(60 * KILLS)
 def test_killed_at_random_while_sending_nobody_is_skipped(tmp_path: Path) -> None:
     chance = random.Random(20211127)
     with MailServer() as mail, house(tmp_path, mail.port, PEOPLE, f"links = {LINKS}") as home:

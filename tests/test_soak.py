@@ -16,6 +16,8 @@ from faultserver import REPLIES, FaultServer
 from processes import house
 from soaking import soak
 
+from notifier.stores.sqlite.deliveries import RESENDS
+
 pytestmark = pytest.mark.chaos
 
 MESSAGES = 1000
@@ -33,6 +35,14 @@ def test_the_worse_the_server_the_longer_it_takes_and_nothing_else(tmp_path: Pat
     report = soak(tmp_path, 3, 200, rare=0.02)
     assert report.is_well, report
     assert len(report.faults) > 0.7 * len(REPLIES), "chance spared it too many kinds of fault"
+
+
+def test_whose_mail_is_in_doubt_as_often_as_it_is_sent_is_left_to_a_person(tmp_path: Path) -> None:
+    report = soak(tmp_path, 4, 3, rare=1, kinds=["taken, dropped"])
+    assert report.is_well, report
+    assert report.undecided == ("p1@b.example.org", "p2@c.example.org")
+    assert report.states == {"failed": 1, "ambiguous": 2}
+    assert report.duplicates == 2 * RESENDS
 
 
 @pytest.fixture
