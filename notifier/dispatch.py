@@ -23,18 +23,13 @@ from notifier.breakers import ContentBreaker
 from notifier.errors import NotifierError
 from notifier.lanes import Lane
 from notifier.messages import Message
+from notifier.outboxes import AHEAD, LinkOutbox
 from notifier.replies import Answer, Outcome
 from notifier.stores import Claim, DeliveryState, Result, Store
-from notifier.transports import Envelope
 
 log = logging.getLogger(__name__)
 
 BATCH = 128  # what is claimed at once; a crash returns it, so it costs nothing but a smaller write per mail
-# How many messages of one sender may be in flight in the ledger, and are uncertain after a crash: one whose body is on
-# the wire, one behind it, and one to come; more where they leave so fast that the ledger would be written all the time.
-FEWEST, MOST = 3, 32
-AHEAD = 0.02  # seconds: what leaves within them may be in flight at once, and waits no longer to be recorded
-AT_ONCE = 4  # mails that are composed one after the other, which takes less than while the next link waits
 SIGNING = 2  # threads
 JITTER = 0.2
 WITHHELD = timedelta(seconds=20)
@@ -98,7 +93,7 @@ class Dispatcher:
         self._alarm = alarm
         self._signs = signs
         self._signing = ThreadPoolExecutor(SIGNING, "sign")  # has no thread before its first work
-        self._outboxes = [_Outbox(self, lane, number) for lane in self._lanes for number in range(lane.links)]
+        self._outboxes = [LinkOutbox(self, lane, number) for lane in self._lanes for number in range(lane.links)]
         self._senders: list[asyncio.Task[None]] = []
         self._clerk: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
@@ -177,7 +172,7 @@ class Dispatcher:
         await self._write_ledger()
         self._signing.shutdown(wait=False)
 
-    async def _send_from(self, outbox: _Outbox) -> None:
+    async def _send_from(self, outbox: LinkOutbox) -> None:
         while not self._is_stopping:
             await outbox.wake.wait()
             outbox.wake.clear()
@@ -187,7 +182,7 @@ class Dispatcher:
                 log.exception("sending stopped until the next tick")
                 outbox.give_up()
 
-    # --- what an outbox needs ---
+    # --- what an outbox asks and tells ---
 
     @property
     def may_send(self) -> bool:
@@ -487,88 +482,7 @@ _STATES = {
 }
 
 
-class _Outbox:
-    """One sender's messages: those in flight in the ledger and not yet on the wire, and those that are on it.
-
-    They are composed a few at a time when their turn comes: all in one go would leave the links idle meanwhile.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, lane: Lane, number: int) -> None:
-        self.lane = lane
-        self.number = number
-        self.wake = asyncio.Event()
-        self.is_filled = asyncio.Event()
-        self.stock: deque[tuple[Claim, Message | None]] = deque()  # None where it is yet to be composed
-        self._dispatcher = dispatcher
-        self._out: dict[int, tuple[Claim | Aside, Envelope]] = {}  # by identity: two messages may be equal
-        self._window = FEWEST
-        self._told = 0
-        self._filled_at = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its lane uses so many links now."""
-        return self.number < self.lane.open_links
-
-    async def next(self) -> Envelope | None:
-        while (message := self.ready()) is None and self.is_open:
-            self.is_filled.clear()
-            self._dispatcher.ask()
-            await self.is_filled.wait()
-            if not self.stock and not self._dispatcher.has_more(self.lane):
-                return self.ready()
-        return message
-
-    def ready(self) -> Envelope | None:
-        if not self.is_open:
-            return None
-        if (aside := self._dispatcher.next_aside(self.lane)) is not None:
-            return self._hand_out(*aside)
-        while self.stock and self._dispatcher.may_hand_out(self.lane):
-            claim, message = self.stock[0]
-            if message is None:
-                self._compose_some()
-                continue
-            self.stock.popleft()
-            if self._dispatcher.may_leave(claim):
-                return self._hand_out(claim, message)
-            self._dispatcher.withhold(claim)
-        return None
-
-    def _compose_some(self) -> None:
-        some = [self.stock.popleft()[0] for _ in range(min(AT_ONCE, len(self.stock)))]
-        composed = [(claim, message) for claim in some if (message := self._dispatcher.compose(claim)) is not None]
-        self.stock.extendleft(reversed(composed))
-
-    def tell(self, envelope: Envelope, outcome: Outcome) -> None:
-        owed, _ = self._out.pop(id(envelope))
-        self._told += 1
-        if isinstance(owed, Claim):
-            self._dispatcher.heard(self.lane, owed, outcome)
-        else:
-            self._dispatcher.heard_aside(self.lane, owed, outcome)
-
-    def wants(self, time: float) -> int:
-        """How many more messages may be in flight, at this time of the loop's clock."""
-        pace = self._told / max(time - self._filled_at, AHEAD / MOST)
-        self._told, self._filled_at = 0, time
-        self._window = min(FEWEST + int(pace * AHEAD), MOST)
-        return max(self._window - len(self.stock) - len(self._out), 0)
-
-    def give_up(self) -> None:
-        """Tells of what the transport forgot, which is a bug: nobody knows whether it left."""
-        for _, envelope in tuple(self._out.values()):
-            self.tell(envelope, Outcome(Answer.AMBIGUOUS, None, "the transport failed"))
-
-    def _hand_out(self, owed: Claim | Aside, message: Envelope) -> Envelope:
-        self._out[id(message)] = owed, message
-        self._dispatcher.gave(self.lane)
-        if len(self.stock) < self._window // 2:
-            self._dispatcher.ask()
-        return message
-
-
-_Draft = tuple[_Outbox, Claim, Message | None]
+_Draft = tuple[LinkOutbox, Claim, Message | None]
 
 
 def _in_turns(claims: Sequence[Claim]) -> list[Claim]:

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 from samples import DAYS, HOURS, LONG_AGO, START, session
 
-from notifier.dispatch import MOST, Dispatcher
+from notifier.dispatch import Dispatcher
 from notifier.lanes import Lane
 from notifier.messages import Message
 from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
+from notifier.outboxes import MOST
 from notifier.replies import Answer, Outcome
 from notifier.stores import Claim
 from notifier.stores.sqlite import SqliteStore

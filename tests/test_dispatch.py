@@ -13,11 +13,12 @@ import pytest
 from mailserver import HOST, MailServer
 from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, session
 
-from notifier.dispatch import MOST, RESTING, Dispatcher
+from notifier.dispatch import RESTING, Dispatcher
 from notifier.errors import TemplateError
 from notifier.lanes import Lane
 from notifier.messages import Message
 from notifier.notices import Decision, Kind, Notice, Recipients, Verdict
+from notifier.outboxes import MOST
 from notifier.rates import Limits
 from notifier.relay import SmtpSettings
 from notifier.replies import Answer, Outcome, Stage, classify

@@ -18,7 +18,7 @@ import pytest
 from mailserver import MailServer, RudeServer
 from processes import house
 
-from notifier.dispatch import MOST
+from notifier.outboxes import MOST
 
 pytestmark = pytest.mark.chaos
 
