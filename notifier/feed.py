@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -128,12 +128,14 @@ def single(
     """One session as a document of its own, with the same event that the feed has.
 
     With a `method` it is a message (RFC 5546): PUBLISH to be added to a calendar, CANCEL to be taken out of it, either
-    with the address of the `organizer` whose word it is. Alarms ring only where `now` tells that the session is to
-    come.
+    with the address of the `organizer` whose word it is; and without abstracts, which the mail has anyway. Alarms ring
+    only where `now` tells that the session is to come.
     """
     calendar = _calendar(seminar.timezone)
     if method:
         calendar.add("METHOD", method)
+        # Thunderbird shows all of it above the letter.
+        session = replace(session, talks=tuple(replace(t, abstract="", abstract_zh="") for t in session.talks))
     name, base = seminar.name_in(language), base_url.rstrip("/")
     sessions = list(split(session)) if options.split else [session]
     events = [event_of(one, name, base, language) for one in sessions]

@@ -172,7 +172,8 @@ class Composer:
         site = self._site
         matter = Matter(notice.kind, session, site.seminar, site.base_url, before)
         letter = letters.write(self._templates, matter, language, zone, named=named)
-        return Skeleton(_headers(site, notice, session, letter.subject, language), _body(site, notice, session, letter))
+        headers = _headers(site, notice, session, letter.subject, language)
+        return Skeleton(headers, _body(site, notice, session, letter, language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +218,11 @@ def _list_headers(site: Site, notice: Notice, language: str) -> Iterator[str]:
     yield token_header("Feedback-ID", f"{_atom(notice.rule)}:{told}:{notice.kind}:{series}")
 
 
-def _body(site: Site, notice: Notice, session: Session | None, letter: Letter) -> Multipart:
-    """Text, HTML and calendar as alternatives; the calendar once more for programs that only see attachments."""
+def _body(site: Site, notice: Notice, session: Session | None, letter: Letter, language: str) -> Multipart:
+    """Text, HTML and calendar as alternatives; the calendar once more for programs that only see attachments.
+
+    All are in the reader's language: some programs show the calendar beside the letter.
+    """
     text = Part("text/plain; charset=utf-8", letter.text)
     html = Part("text/html; charset=utf-8", letter.html, escape=escape)
     if session is None or notice.kind is Kind.CONFIRMATION or not site.attach_calendar:
@@ -226,7 +230,9 @@ def _body(site: Site, notice: Notice, session: Session | None, letter: Letter) -
     # Outlook refuses a calendar whose METHOD is not that of its part, and one without the charset reads as Latin-1.
     method = "CANCEL" if notice.kind is Kind.CANCELLED else "PUBLISH"
     organizer = (site.reply_to or site.sender).address
-    document = feed.single(session, site.seminar, base_url=site.base_url, method=method, organizer=organizer)
+    document = feed.single(
+        session, site.seminar, base_url=site.base_url, method=method, organizer=organizer, language=language
+    )
     calendar = document.decode().replace("\r\n", "\n")
     name = f"seminar-{_atom(session.id)}.ics"
     alternative = Multipart(

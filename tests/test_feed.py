@@ -264,6 +264,14 @@ def test_a_single_session_can_be_a_message(method: str):
     assert [str(e["UID"]) for e in found.walk("VEVENT")] == ["2021-11-27@seminar.example.org"]
 
 
+def test_a_message_tells_how_to_join_and_of_what_but_has_no_abstracts():
+    letter, alone = (
+        str(Calendar.from_ical(feed.single(FULL, seminar(FULL), base_url=SITE, method=method)).events[0]["DESCRIPTION"])
+        for method in ("PUBLISH", "")
+    )
+    assert alone.replace("First.\n\nSecond.\n", "") == letter != alone
+
+
 def test_the_same_list_is_the_same_bytes_at_any_time():
     assert rendered(FULL, now=START) == rendered(FULL, now=START + 100 * DAYS)
 

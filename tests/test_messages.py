@@ -288,14 +288,19 @@ def test_a_message_has_text_html_and_calendar(attach: bool, shape: str) -> None:
     assert shape_of(parsed(composed(site=replace(SITE, attach_calendar=attach)))) == shape
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
     ("kind", "shown", "method"), [(Kind.REMINDER, session(), "PUBLISH"), (Kind.CANCELLED, CANCELLED, "CANCEL")]
 )
-def test_the_calendar_is_the_feeds_event_with_the_method_of_its_part(kind: Kind, shown: Session, method: str) -> None:
-    message = composed(about=notice(kind), shown=shown)
+def test_the_calendar_is_the_readers_event_with_the_method_of_its_part(
+    kind: Kind, shown: Session, method: str, language: str
+) -> None:
+    message = composed(replace(ADA, language=language), about=notice(kind), shown=shown)
     found = parts(message)
     calendar, attached = found["text/calendar"], found["application/ics"]
-    octets = feed.single(shown, SITE.seminar, base_url=SITE.base_url, method=method, organizer=SITE.reply_to.address)
+    octets = feed.single(
+        shown, SITE.seminar, base_url=SITE.base_url, method=method, organizer=SITE.reply_to.address, language=language
+    )
     assert calendar.get_payload(decode=True) == attached.get_payload(decode=True) == octets
     assert calendar["Content-Type"].params == {"charset": "utf-8", "method": method}
     assert Calendar.from_ical(octets)["METHOD"] == method
