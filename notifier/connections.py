@@ -43,6 +43,7 @@ _UNREADY = frozenset((b"content-length", b"transfer-encoding", b"expect", b"upgr
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[A-Za-z0-9.:_~%-]+\])(?::[0-9]*)?")
 # RFC 9112 section 3: a method, which is any token, a target and the version.
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 Question = tuple[bytes | None, ...]
 
@@ -152,6 +153,7 @@ class _Connection(HttpToolsProtocol):
         self._is_idle = True
         self._message_size = 0  # of what has come since the last complete message
         self._has_head = True
+        self._is_in_line = False  # of a request, which goes on in what comes next
         self._begun = self._ended = 0  # messages
         self._chunk = b""  # while it is read
         self._given: Ready | None = None
@@ -190,6 +192,7 @@ class _Connection(HttpToolsProtocol):
         if self._is_idle or self._due is None:
             self._is_idle = False
             self._due = self.loop.time() + REQUEST_SECONDS
+        sent, data = data, self._with_plain_line(data)
         self._chunk = data
         begun, ended = self._begun, self._ended
         super().data_received(data)
@@ -198,11 +201,27 @@ class _Connection(HttpToolsProtocol):
         self._message_size = self._message_size + len(data) if self._ended == ended else 0
         is_alone = self._begun == self._ended == begun + 1 == ended + 1
         if self._given and self._keeps_alive and is_alone:
-            self._house.shelf.remember(data, self._given)
+            self._house.shelf.remember(sent, self._given)
         if self._message_size > HEAD_LIMIT and not self._has_head:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._message_size > MESSAGE_LIMIT:
             self.transport.abort()
+
+    def _with_plain_line(self, data: bytes) -> bytes:
+        """The data with the target that they begin with, or go on with, in ASCII, which is all that the parser takes.
+
+        People type addresses as they read them, curl sends them so, and nginx passes them on. Where one request comes
+        in one piece with another before it, nothing tells it from a body, and the parser refuses it.
+        """
+        is_first = self._begun == self._ended
+        if not is_first and not self._is_in_line:
+            return data
+        line, end, rest = data.partition(b"\n")
+        self._is_in_line = not end
+        if line.isascii():
+            return data
+        method, space, target = line.partition(b" ") if is_first else (b"", b"", line)
+        return b"".join((method, space, _BEYOND_ASCII.sub(lambda one: b"%%%02X" % ord(one[0]), target), end, rest))
 
     def on_message_begin(self) -> None:
         # What uvicorn prepares for its application here, `_pass_on` has it prepare where one is asked.

@@ -13,6 +13,7 @@ import sys
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -237,7 +238,12 @@ async def test_only_who_knows_of_it_is_told_to_go_on(running, version, statuses)
         (b"GET /%00 HTTP/1.1", 404),
         (b"GET /sessions/%00.ics HTTP/1.1", 404),
         (b"GET /%ff%zz% HTTP/1.1", 404),
-        (b"GET /\xe6\xb1\x89 HTTP/1.1", 400),
+        (b"GET /\xe6\xb1\x89 HTTP/1.1", 404),
+        (b"GET /robots.txt?q=\xe6\xb1\x89 HTTP/1.1", 200),
+        (b"GET http://elsewhere.example.org/robots.txt?\xff HTTP/1.1", 200),
+        (b"BREW /\xe6\xb1\x89 HTTP/1.1", 501),
+        (b"G\xe6T /robots.txt HTTP/1.1", 400),
+        (b"GET /robots.txt HTTP/1.\xe6", 400),
         (b"GET /a b HTTP/1.1", 400),
         (b"GET /" + b"a" * connections.HEAD_LIMIT + b" HTTP/1.1", 431),
         (b"CONNECT x:80 HTTP/1.1", 400),
@@ -260,6 +266,36 @@ async def test_a_target_however_odd_gets_an_answer_that_fits(running, line, stat
     assert answered.startswith(b"HTTP/1.1 %d " % status)
     assert answered.count(b"\r\ndate: ") == 1  # RFC 9110 section 6.6.1
     assert caplog.text == ""
+
+
+async def test_a_target_beyond_ascii_is_the_one_that_is_escaped(running):
+    """As curl sends what somebody typed, and as nginx passes it on: in one piece or cut anywhere."""
+    line = b"GET /history?q=%s&lang=en HTTP/1.1\r\nHost: x\r\nX-Name: \xe6\xb1\x89\r\nConnection: close\r\n\r\n"
+    asked, typed = line % quote("冷冻").encode(), line % "冷冻".encode()
+    _, escaped = [undated(await exchange(running, asked)) for _ in range(2)]  # the second is given at once
+    assert b"q=%E5%86%B7%E5%86%BB" in escaped
+    for _ in range(2):
+        assert undated(await exchange(running, typed)) == escaped
+    for cut in (1, 8, 15, 16, 17, 20, 24, 40, 52, 60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+        for piece in (typed[:cut], typed[cut:]):
+            writer.write(piece)
+            await asyncio.sleep(0.002)  # so that the piece is read alone
+        assert undated(await asyncio.wait_for(reader.read(), 10)) == escaped, cut
+        writer.close()
+
+
+async def test_what_is_beyond_ascii_in_a_body_stays_as_it_is(running, desk):
+    body = "words=冷冻 /x HTTP/1.1\r\n".encode()
+    head = asking(b"/unsubscribe/x", b"Content-Length: %d" % len(body), method=b"POST")
+    for cut in (0, len(head), len(head) + 8):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+        for piece in ((head + body)[:cut], (head + body)[cut:], LAST):
+            writer.write(piece)
+            await asyncio.sleep(0.002)  # so that the piece is read alone
+        answered = await asyncio.wait_for(reader.read(), 10)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"404", b"200"], cut
+        writer.close()
 
 
 @pytest.mark.parametrize(
