@@ -62,6 +62,11 @@ def is_host(value: bytes) -> bool:
     return _HOST.fullmatch(value) is not None
 
 
+def is_target_too_long(target: bytes) -> bool:
+    """Whether it is the target that makes a head too large: a client is to be told so (RFC 9112, 3)."""
+    return len(target) > HEAD_LIMIT // 2
+
+
 class Shelf:
     """Answers of one snapshot by what was asked, as bytes; the most that it holds is a few megabytes beside bodies."""
 
@@ -203,7 +208,8 @@ class _Connection(HttpToolsProtocol):
         if self._given and self._keeps_alive and is_alone:
             self._house.shelf.remember(sent, self._given)
         if self._message_size > HEAD_LIMIT and not self._has_head:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            is_long = is_target_too_long(self.url)
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG if is_long else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._message_size > MESSAGE_LIMIT:
             self.transport.abort()
 

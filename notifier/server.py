@@ -244,9 +244,11 @@ def _flaw(request: Request) -> str:
     is_addressed = len(hosts) == 1 or (not hosts and version == "1.0")
     if version not in ("1.0", "1.1") or not is_addressed or not all(map(connections.is_host, hosts)):
         return "bad-request"  # RFC 9112 section 3.2
-    size = len(_target(request)) + sum(len(name) + len(value) for name, value in headers)
-    is_large = size > connections.HEAD_LIMIT or len(headers) > connections.HEADERS_LIMIT
-    return "head-too-large" if is_large else ""
+    target = _target(request)
+    size = len(target) + sum(len(name) + len(value) for name, value in headers)
+    if size <= connections.HEAD_LIMIT and len(headers) <= connections.HEADERS_LIMIT:
+        return ""
+    return "address-too-long" if connections.is_target_too_long(target) else "head-too-large"
 
 
 def _is_local(request: Request) -> bool:

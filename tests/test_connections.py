@@ -131,15 +131,20 @@ async def test_a_long_head_is_refused(running):
 
 
 @pytest.mark.parametrize(
-    "begun", [b"GET / HTTP/1.1\r\nX: ", b"GET /", b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\nGET /"]
+    ("begun", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nX: ", b"431"),
+        (b"GET /", b"414"),
+        (b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\nGET /", b"414"),
+    ],
 )
-async def test_a_head_without_end_is_refused_where_it_is_too_long(running, begun):
+async def test_a_head_without_end_is_refused_where_it_is_too_long(running, begun, status):
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
     for sent in (begun, b"x" * (connections.HEAD_LIMIT - 100), b"x" * 200):
         writer.write(sent)
         await asyncio.sleep(0.05)
     answered = await asyncio.wait_for(reader.read(), 10)
-    assert re.findall(rb"HTTP/1.1 (\d+)", answered)[-1] == b"431"
+    assert re.findall(rb"HTTP/1.1 (\d+)", answered)[-1] == status
     assert b"connection: close" in answered
     writer.close()
 
@@ -245,7 +250,8 @@ async def test_only_who_knows_of_it_is_told_to_go_on(running, version, statuses)
         (b"G\xe6T /robots.txt HTTP/1.1", 400),
         (b"GET /robots.txt HTTP/1.\xe6", 400),
         (b"GET /a b HTTP/1.1", 400),
-        (b"GET /" + b"a" * connections.HEAD_LIMIT + b" HTTP/1.1", 431),
+        (b"GET /" + b"a" * connections.HEAD_LIMIT + b" HTTP/1.1", 414),
+        (b"GET /robots.txt?" + b"a" * connections.HEAD_LIMIT + b" HTTP/1.1", 414),
         (b"CONNECT x:80 HTTP/1.1", 400),
         (b"CONNECT / HTTP/1.1", 405),
         (b"BREW /robots.txt HTTP/1.1", 501),

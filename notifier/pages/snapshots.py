@@ -54,6 +54,7 @@ PROBLEMS = MappingProxyType(
         "too-slow": 408,
         "old-link": 410,
         "too-large": 413,
+        "address-too-long": 414,
         "too-many": 429,
         "head-too-large": 431,
         "broken": 500,
