@@ -61,6 +61,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._collect = asyncio.Event()
+        self._reload = asyncio.Event()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
@@ -116,10 +117,12 @@ class Daemon:
 
     async def _start(self, held: AsyncExitStack) -> None:
         self._started = self._now()
+        self._heed(held, {signal.SIGHUP: self._reload.set})  # else one that comes before all is up would end it
         await self._open_ledger(held)
         await self._assemble(held)
         # What is on the list at the first start was there before it: nothing that was due earlier is sent.
         await self._publisher.begin(self._started)
+        self._heed(held, {signal.SIGTERM: self.stop, signal.SIGINT: self.stop})
         await self._open_doors(held)
         self._dispatcher.start()
         self._start_waking(held)
@@ -202,12 +205,14 @@ class Daemon:
         held.callback(path.unlink, missing_ok=True)
         held.callback(door.close)
 
-    def _start_waking(self, held: AsyncExitStack) -> None:
+    def _heed(self, held: AsyncExitStack, signals: Mapping[signal.Signals, Callable[[], None]]) -> None:
         loop = asyncio.get_running_loop()
-        for number, act in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self._hang_up)):
+        for number, act in signals.items():
             with suppress(NotImplementedError, RuntimeError):  # not on Windows, and not outside the main thread
                 loop.add_signal_handler(number, act)
                 held.callback(loop.remove_signal_handler, number)
+
+    def _start_waking(self, held: AsyncExitStack) -> None:
         self._call_every(self._config.notices.tick, self._awake, "tick")
         self._scheduler.start()
         held.callback(self._scheduler.shutdown)
@@ -216,6 +221,7 @@ class Daemon:
         held.callback(self._scheduler.pause)
         self._spawn(self._reconciler())
         self._spawn(self._heart())
+        self._spawn(self._reloader())
         self._wake.set()
 
     def _start_collecting(self, held: AsyncExitStack) -> None:
@@ -275,6 +281,17 @@ class Daemon:
         if before != self._store_trouble:
             log.error("nothing can be reconciled, trying again at every tick: %s", error)
         self._tell_trouble("The store cannot be written", error.problems)
+
+    async def _reloader(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            try:
+                await self.reload()
+            except NotifierError:
+                pass  # it was told of already, as was the clock
+            except Exception:
+                log.exception("reloading failed; what was published stays")
 
     async def _collecting(self, collector: Collector) -> None:
         """Looks for returned mail now and at every call; a mailbox that stays out of reach is told of once."""
@@ -394,13 +411,6 @@ class Daemon:
         self._progress_told = now if mailings else None
 
     # --- reload and publish ---
-
-    def _hang_up(self) -> None:
-        async def reload() -> None:
-            with suppress(NotifierError):  # it was told of already, as was the clock
-                await self.reload()
-
-        self._spawn(reload())
 
     async def reload(self, *, allow_removals: bool = False) -> str:
         """Reads templates and list now and says what changed. What cannot be used is refused, and the old one stays."""

@@ -26,6 +26,7 @@ from notifier.daemon import PROGRESS_EVERY, Daemon
 from notifier.errors import NotifierError, Problem, StoreError, StoreLocked
 from notifier.inquiries.notices import unapproved
 from notifier.pages.copies import addresses
+from notifier.publisher import Publisher
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import Subscriber
 
@@ -292,6 +293,22 @@ async def test_a_hang_up_reloads_the_list_at_once(house: House) -> None:
     house.write_list(TALKS.replace("974114", "123456"))
     os.kill(os.getpid(), signal.SIGHUP)
     await house.until(lambda: house.daemon.accepted_at != before)
+
+
+async def test_a_hang_up_while_it_starts_reloads_the_list_once_it_is_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Publisher.begin
+
+    async def begin_and_edit(publisher: Publisher, now: datetime) -> None:
+        await begin(publisher, now)
+        house.now += SECOND
+        house.write_list(TALKS.replace("974114", "123456"))
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(Publisher, "begin", begin_and_edit)
+    await house.start()
+    await house.until(lambda: house.daemon.accepted_at == house.now)
 
 
 async def test_a_session_stays_itself_when_its_list_becomes_a_page_and_moves(house: House) -> None:
