@@ -25,11 +25,19 @@ def timezones(sessions: Sequence[Session], fallback: str) -> Iterator[bytes]:
     """A VTIMEZONE for each zone that an event names, in the order of their names."""
     firsts = {session.timezone: session.start for session in reversed(sessions)}  # they are in order
     # RFC 5545 section 3.6: a calendar has at least one component, also when there is no event.
-    zones = {zone: at.astimezone(ZoneInfo(zone)).year for zone, at in firsts.items() if not is_utc(ZoneInfo(zone))}
+    zones = {zone: at.astimezone(ZoneInfo(zone)).year for zone, at in firsts.items() if _is_named(zone, sessions)}
     if not sessions:
         zones = {fallback: 2020}
     for zone, year in sorted(zones.items()):
         yield _timezone(zone, year)
+
+
+def _is_named(zone: str, sessions: Sequence[Session]) -> bool:
+    """Whether any of these sessions is told by the clock of this zone; mostly the first that is in it."""
+    if is_utc(ZoneInfo(zone)):
+        return False
+    moments = (moment for session in sessions if session.timezone == zone for moment in (session.start, session.end))
+    return any(told(moment, zone).tzinfo is not UTC for moment in moments)
 
 
 def told(moment: datetime, zone: str) -> datetime:

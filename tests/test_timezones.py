@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -119,8 +120,26 @@ def test_a_time_of_which_no_rule_tells_is_told_in_utc(day: datetime):
 
 
 @pytest.mark.parametrize("year", [1900, 2045])
-def test_a_zone_has_rules_for_any_year(year: int):
-    assert vtimezone("Europe/Berlin", datetime(year, 7, 1, tzinfo=UTC)).subcomponents != []
+def test_a_zone_has_rules_whatever_else_is_in_the_list(year: int):
+    odd = session(datetime(year, 7, 1, tzinfo=UTC), id="odd", uid="odd", timezone="Europe/Berlin")
+    (found,) = calendar(*sorted((odd, session(timezone="Europe/Berlin")), key=lambda s: s.start)).walk("VTIMEZONE")
+    assert found.subcomponents != []
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (datetime(2040, 1, 1, 9, tzinfo=UTC), datetime(2040, 1, 1, 10, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 1, 10, tzinfo=UTC), datetime(2026, 10, 25, 1, 50, tzinfo=UTC)),
+    ],
+    ids=["after the rules end", "in the second of two equal hours"],
+)
+def test_a_zone_that_no_event_names_is_left_out(start: datetime, end: datetime):
+    odd = replace(session(start, timezone="Europe/Berlin"), end=end)
+    assert calendar(odd).walk("VTIMEZONE") == []
+    before = session(START, timezone="Europe/Berlin")
+    assert len(calendar(before, odd).walk("VTIMEZONE")) == 1
+    assert len(calendar(replace(odd, end=end + 2 * HOURS)).walk("VTIMEZONE")) == (start.year < 2038)
 
 
 def test_utc_needs_no_zone():
