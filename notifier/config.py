@@ -51,8 +51,12 @@ def _span(value: Any) -> Any:
         raise refusal(str(error), 'write it like "7d", "1h30m" or "90s"') from error
 
 
+def _none_or(value: Any) -> Any:
+    return None if value is False or value == "" else value
+
+
 def _days_or_none(value: Any) -> Any:
-    if value is False or value == "":
+    if _none_or(value) is None:
         return None
     span = _span(value)
     if not 1 <= span.days <= 60 or span % timedelta(days=1):
@@ -366,6 +370,7 @@ class NoticesSection(Table):
     settle: Annotated[Span, _between("0s", "1d")] = _RULES.settle
     approve_above: Annotated[int, Field(ge=0)] = _RULES.approve_above
     approve_within: Annotated[Span, _between("1m", "1d")] = _RULES.approve_within
+    replay: Annotated[Annotated[Span, _between("0s", "7d")] | None, BeforeValidator(_none_or)] = _RULES.replay
     tick: Annotated[Span, _between("1s", "1m")] = timedelta(seconds=20)
 
     @property
@@ -378,6 +383,7 @@ class NoticesSection(Table):
             self.settle,
             self.approve_above,
             self.approve_within,
+            self.replay,
         )
 
 

@@ -84,7 +84,7 @@ class Mailroom:
     def _told_by(self, claim: Claim) -> _Told:
         kind, seminar = claim.notice.kind, self._seminar()
         session = seminar.session(claim.notice.told_session)
-        if kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(claim.session, session)):
+        if kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(kind, claim.session, session)):
             return _Told(seminar, claim.notice_id, kind, None, is_stale=True)
         if session is None:
             return _Told(seminar, claim.notice_id, kind, None)

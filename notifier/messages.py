@@ -225,7 +225,8 @@ def _body(site: Site, notice: Notice, session: Session | None, letter: Letter, l
     """
     text = Part("text/plain; charset=utf-8", letter.text)
     html = Part("text/html; charset=utf-8", letter.html, escape=escape)
-    if session is None or notice.kind is Kind.CONFIRMATION or not site.attach_calendar:
+    is_past = notice.kind is Kind.REPLAY  # nobody wants to be asked whether to note what is over
+    if session is None or is_past or notice.kind is Kind.CONFIRMATION or not site.attach_calendar:
         return Multipart("alternative", (text, html))
     # Outlook refuses a calendar whose METHOD is not that of its part, and one without the charset reads as Latin-1.
     method = "CANCEL" if notice.kind is Kind.CANCELLED else "PUBLISH"

@@ -14,15 +14,18 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from notifier import revisions
+from notifier.recognition import paired_talks
 from notifier.revisions import Difference
 from notifier.spans import format_span
-from notifier.talks import Audience, Seminar, Session
+from notifier.talks import Audience, Seminar, Session, Talk
 
 CLOSED_DOOR = timedelta(minutes=5)  # a reminder that arrives later than this before the start only annoys
 URGENT = timedelta(minutes=30)  # a change this close to the start does not wait for further edits
 LAST_DAY = timedelta(hours=24)  # mail so close to the start may show the join fields of reminders
 LOOK_BACK = timedelta(days=30)  # sessions longer past than this are settled for good
 HEAD_START = timedelta(hours=12)  # at most: a reminder that comes still earlier reminds of nothing
+MORNING, EVENING = time(8), time(22)  # between them, by the session's clocks, a replay is told of: it can wait
+REPLAY_WITHIN = timedelta(days=3)  # a mail server that has not taken it by then has had its chance
 
 
 Key = tuple[str, str, int]
@@ -36,6 +39,7 @@ class Kind(StrEnum):
     REMINDER = "reminder"
     CHANGE = "change"
     CANCELLED = "cancelled"
+    REPLAY = "replay"
     CONFIRMATION = "confirmation"
     WELCOME = "welcome"
 
@@ -50,14 +54,15 @@ class Recipients:
 
     `everyone`, but who declined announcements; or those whose own lead times hold one of `leads` and, where
     `by_default`, those without lead times of their own, but who declined reminders; none of them while they pause,
-    nor where the session holds none of the words that they look for. And where `told`, those who were told of the
-    session before or are queued to be, whatever they wish.
+    nor where the session holds none of the words that they look for. Likewise `replays`, all but who declined those.
+    And where `told`, those who were told of the session before or are queued to be, whatever they wish.
     """
 
     everyone: bool = False
     leads: frozenset[timedelta] = frozenset()
     by_default: bool = False
     told: bool = False
+    replays: bool = False
 
     def __or__(self, other: Recipients) -> Recipients:
         return Recipients(
@@ -65,6 +70,7 @@ class Recipients:
             self.leads | other.leads,
             self.by_default or other.by_default,
             self.told or other.told,
+            self.replays or other.replays,
         )
 
 
@@ -141,7 +147,7 @@ class Rules:
     """How long before a session each kind of notice is due.
 
     A change waits for `settle`, and one for more than `approve_above` people (0 for any number) for a person's word
-    or `approve_within`.
+    or `approve_within`. What can be seen of a session when it is over is told `replay` after its last edit.
     """
 
     announcement: timedelta | None = timedelta(days=7)
@@ -150,6 +156,7 @@ class Rules:
     settle: timedelta = timedelta(minutes=10)
     approve_above: int = 0
     approve_within: timedelta = timedelta(minutes=30)
+    replay: timedelta | None = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +224,32 @@ def next_due(decisions: Iterable[Decision], now: datetime) -> datetime | None:
 
 def audience(kind: Kind, session: Session, now: datetime) -> Audience:
     """Who a mail of this kind goes to, as far as the join fields of the session are concerned."""
-    if kind is Kind.CONFIRMATION:
-        return Audience.PUBLIC  # whose address it is, is not known yet
+    # Whose address is to be confirmed is not known yet; and when a session is over, nobody needs to join it.
+    if kind in (Kind.CONFIRMATION, Kind.REPLAY):
+        return Audience.PUBLIC
     return Audience.REMINDER if session.start - now <= LAST_DAY else Audience.SUBSCRIBERS
 
 
-def is_stale(opened: Session | None, session: Session) -> bool:
-    """Whether a notice opened about the one would mislead now: a change is to be told first, and takes it over."""
+def is_stale(kind: Kind, opened: Session | None, session: Session) -> bool:
+    """Whether a notice of this kind, opened about the one, would mislead now.
+
+    A change is to be told first, and takes it over; what there was to be seen again is there no more.
+    """
+    if kind is Kind.REPLAY:
+        return session.is_cancelled or not has_followed(session)
     return opened is not None and bool(_news(opened, session))
+
+
+def has_followed(session: Session, told: Session | None = None) -> bool:
+    """Whether a talk of the session has a replay or slides which those lack who know the session as `told`."""
+    pairs = paired_talks(told.talks if told else (), session.talks)
+    return any(
+        bool(after.replay) > bool(before.replay) or _has_slides(after) > _has_slides(before) for before, after in pairs
+    )
+
+
+def _has_slides(talk: Talk) -> bool:
+    return talk.slides is not None and bool(talk.slides.url)
 
 
 def _news(told: Session, session: Session, *, reminded: bool = False) -> list[Difference]:
@@ -236,8 +261,9 @@ def _news(told: Session, session: Session, *, reminded: bool = False) -> list[Di
 
 def rule_names(rules: Rules) -> tuple[str, ...]:
     """The name of every rule of the seminar's own."""
-    reminders = tuple(map(_reminder_rule, rules.reminders))
-    return reminders if rules.announcement is None else ("announcement", *reminders)
+    announcement = () if rules.announcement is None else ("announcement",)
+    replay = () if rules.replay is None else ("replay",)
+    return (*announcement, *map(_reminder_rule, rules.reminders), *replay)
 
 
 def lateness_allowed(lead: timedelta) -> timedelta:
@@ -268,12 +294,13 @@ def _of_session(
         else:
             yield decision
     yield from _coalesced(candidates)
+    yield from _replay(session, rules, facts, now)
 
 
 def _scheduled(session: Session, rules: Rules, facts: Facts, generation: int) -> Iterator[Notice]:
     """The announcement and the reminders of a session, due or not."""
     start = session.start.astimezone(UTC)
-    known = max(session.edited or session.modified or facts.baseline, facts.baseline)
+    known = _edited(session, facts)
     if rules.announcement is not None:
         due = _at_civil_hour(session, rules.announcement, rules.announcement_at)
         if _is_announceable(session):
@@ -302,6 +329,11 @@ def _scheduled(session: Session, rules: Rules, facts: Facts, generation: int) ->
 def _begun_early(notice: Notice, head_starts: Mapping[Key, timedelta]) -> Notice:
     head_start = head_starts.get(notice.key)
     return notice if head_start is None else replace(notice, due=notice.due - head_start, head_start=head_start)
+
+
+def _edited(session: Session, facts: Facts) -> datetime:
+    """Since when the session is as it is."""
+    return max(session.edited or session.modified or facts.baseline, facts.baseline)
 
 
 def _reminder_rule(lead: timedelta) -> str:
@@ -376,7 +408,7 @@ def _change(session: Session, rules: Rules, facts: Facts, now: datetime) -> Deci
     news = _news(before, session, reminded=reminded)
     if not news:
         return None
-    edited = max(session.edited or session.modified or facts.baseline, facts.baseline)
+    edited = _edited(session, facts)
     over = max(before.end, session.end)
     changes = [s for s in settled if s.kind in (Kind.CHANGE, Kind.CANCELLED)]
     if edited >= over or any(s.at >= edited and s.verdict is not Verdict.OPEN for s in changes):
@@ -425,3 +457,48 @@ def _change_with_what_it_replaces(
                 recipients |= notice.recipients
             yield Decision(replaced, Verdict.SUPERSEDED, "the change mail takes its place")
     yield replace(change, notice=replace(change.notice, recipients=recipients))
+
+
+def _replay(session: Session, rules: Rules, facts: Facts, now: datetime) -> Iterator[Decision]:
+    """The notice of what is to be seen again of a session that is over: one for ever, also where it is moved after it.
+
+    What comes later, or is another link then, is on the page; what comes too late, nobody waits for.
+    """
+    settled = facts.settled.get(session.id, ())
+    fact = next((s for s in settled if s.kind is Kind.REPLAY), None)
+    is_over = session.end <= now and not session.is_cancelled
+    if rules.replay is None or not is_over:
+        return
+    if fact is None and (session.quiet or not has_followed(session, facts.told.get(session.id))):
+        return
+    seen = max(_edited(session, facts), session.end).astimezone(UTC)
+    zone = ZoneInfo(session.timezone)
+    due = _by_day(seen + rules.replay, zone)
+    if due >= session.end + LOOK_BACK:
+        return
+    deadline = due + REPLAY_WITHIN
+    if (morning := _by_day(now, zone)) > now:  # after a pause, too
+        due = max(due, morning)
+    notice = Notice(session.id, Kind.REPLAY, "replay", 0, due, deadline, recipients=Recipients(replays=True))
+    if fact is not None:
+        reason = "" if fact.verdict is Verdict.OPEN else f"{fact.verdict}: {fact.reason}"
+        yield Decision(notice, Verdict.DONE, reason)
+    elif session.created is not None and session.created >= session.end:
+        yield Decision(notice, Verdict.SKIPPED, "the session was over when it came onto the list")
+    elif seen <= facts.rules.get(notice.rule, facts.baseline):
+        yield Decision(notice, Verdict.SKIPPED, "it could be seen before the rule was added")
+    elif now < due:
+        yield Decision(notice, Verdict.WAITING, "more of it may follow")
+    elif now >= notice.deadline:
+        yield Decision(notice, Verdict.EXPIRED, "its deadline passed before anything could be sent")
+    else:
+        yield Decision(notice, Verdict.OPEN)
+
+
+def _by_day(at: datetime, zone: ZoneInfo) -> datetime:
+    """The instant itself or, where the clocks of the zone show night, the next morning."""
+    local = at.astimezone(zone)
+    if MORNING <= local.time() < EVENING:
+        return at
+    day = local.date() + timedelta(days=local.time() >= EVENING)
+    return datetime.combine(day, MORNING, zone).astimezone(UTC)

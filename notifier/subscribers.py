@@ -22,7 +22,7 @@ COLUMNS = (
     "address", "name", "language", "timezone", "leads", "state", "declined", "words", "paused_until", "reason",
 )  # fmt: skip
 # Who was told of a session is always told when it moves or is cancelled: nobody is left with what no longer holds.
-DECLINABLE = (Kind.ANNOUNCEMENT, Kind.REMINDER)
+DECLINABLE = (Kind.ANNOUNCEMENT, Kind.REMINDER, Kind.REPLAY)
 CONFIRM_WITHIN = timedelta(days=7)  # then a request for a subscription is forgotten
 MOST_LEADS = MOST_WORDS = 10
 LONGEST_NAME, LONGEST_WORD = 200, 60
@@ -98,10 +98,12 @@ class Subscriber:
             return f"no talk is about {', '.join(self.words)}"
         if whom.everyone and Kind.ANNOUNCEMENT not in self.declined:
             return ""
+        if whom.replays and Kind.REPLAY not in self.declined:
+            return ""
         is_time = whom.by_default if self.leads is None else bool(whom.leads.intersection(self.leads))
         if is_time and Kind.REMINDER not in self.declined:
             return ""
-        if is_time or whom.everyone:
+        if is_time or whom.everyone or whom.replays:
             return "the subscriber declined such mail"
         return "not one of the subscriber's lead times"
 

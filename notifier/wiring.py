@@ -116,6 +116,7 @@ def page_site(config: Config) -> pages.Site:
         takes_requests=config.subscriptions.open,
         announcement=config.notices.announcement,
         reminders=config.notices.reminders,
+        replays=config.notices.replay is not None,
     )
 
 

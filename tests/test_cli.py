@@ -386,12 +386,16 @@ def test_explain_of_a_session_that_is_none_says_which_was_meant(house: Run) -> N
     assert "there is no session '2021-11-28'; did you mean 2021-11-27" in result.stderr
 
 
-@pytest.mark.parametrize("kind", ["announcement", "reminder", "change", "cancelled", "confirmation", "welcome"])
+@pytest.mark.parametrize(
+    "kind", ["announcement", "reminder", "change", "cancelled", "replay", "confirmation", "welcome"]
+)
 @pytest.mark.parametrize(("language", "word"), [("zh", "腾讯会议"), ("en", "Tencent Meeting")])
 def test_preview_is_the_real_message(house: Run, kind: str, language: str, word: str) -> None:
     text = house("preview", "2021-11-27", kind, "--lang", language).stdout
     html = house("preview", "2021-11-27", kind, "--lang", language, "--part", "html").stdout
-    if kind != "cancelled":
+    if kind == "replay":
+        assert {"zh": "观看回放", "en": "Watch the replay"}[language] in text
+    elif kind != "cancelled":
         assert word in text
         assert "329 744 341" in text
         assert word in html

@@ -115,6 +115,11 @@ class Ledger(RuleBasedStateMachine):
     def the_room_is_changed(self, number: str) -> None:
         self.edit(room=Room(meeting_id=number))
 
+    @rule(replays=st.tuples(*[st.sampled_from(["", "https://b.example/1", "https://b.example/2"])] * 2))
+    def replays_come_and_go(self, replays: tuple[str, str]) -> None:
+        talks = zip(self.session.talks, replays, strict=True)
+        self.edit(talks=tuple(replace(talk, replay=url) for talk, url in talks))
+
     @rule(address=addresses)
     def somebody_joins(self, address: str) -> None:
         self.run(self.store.subscribe([PEOPLE[address]], self.now))
@@ -192,7 +197,7 @@ class Ledger(RuleBasedStateMachine):
 
     def put_on_wire(self, claim: Claim, fate: Fate) -> None:
         """Composes and intends it; if it is taken, it is so before we hear of it."""
-        if claim.notice.kind not in OF_SUBSCRIPTIONS and is_stale(claim.session, self.session):
+        if claim.notice.kind not in OF_SUBSCRIPTIONS and is_stale(claim.notice.kind, claim.session, self.session):
             self.record(Result(claim, unsent(claim), self.now + MINUTE, counts=False))
         elif self.run(self.store.intend([claim], self.now)) == [True]:
             if fate in (Fate.TAKEN, Fate.TAKEN_AND_CUT):
@@ -240,6 +245,11 @@ class Ledger(RuleBasedStateMachine):
             if s.kind is Kind.REMINDER and not s.is_resend
         ]
         assert len(reminders) == len(set(reminders))
+
+    @invariant()
+    def nobody_is_told_twice_what_there_is_to_be_seen_again(self) -> None:
+        told = [s.address for s in getattr(self, "sent", ()) if s.kind is Kind.REPLAY and not s.is_resend]
+        assert len(told) == len(set(told))
 
     @invariant()
     def no_reminder_comes_when_the_door_is_closed(self) -> None:

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
+from typing import Any
 
+import hypothesis.strategies as st
 import pytest
-from samples import DAYS, HOURS, LONG_AGO, ROOM, START, TALKS, seminar, session
+from hypothesis import given
+from samples import DAYS, HOURS, LONG_AGO, ROOM, SHANGHAI, START, TALKS, seminar, session
 
 from notifier.notices import (
     CLOSED_DOOR,
     HEAD_START,
     LAST_DAY,
     LOOK_BACK,
+    REPLAY_WITHIN,
     Decision,
     Facts,
     Kind,
@@ -27,7 +32,7 @@ from notifier.notices import (
     next_due,
     rule_names,
 )
-from notifier.talks import Audience, Room, Session, Speaker, Status, Talk
+from notifier.talks import Audience, Link, Room, Session, Speaker, Status, Talk
 
 RULES = Rules()
 FACTS = Facts(baseline=LONG_AGO)
@@ -95,8 +100,8 @@ def test_nothing_is_decided_of_what_is_long_past_or_was_before_the_first_start()
 
 
 def test_every_rule_has_a_name() -> None:
-    assert rule_names(RULES) == ("announcement", "reminder-1d", "reminder-1h")
-    assert rule_names(Rules(announcement=None, reminders=(HOURS,))) == ("reminder-1h",)
+    assert rule_names(RULES) == ("announcement", "reminder-1d", "reminder-1h", "replay")
+    assert rule_names(Rules(announcement=None, reminders=(HOURS,), replay=None)) == ("reminder-1h",)
 
 
 def test_no_announcement_is_due_where_there_is_no_rule_for_one() -> None:
@@ -399,10 +404,10 @@ def test_what_is_edited_in_a_session_that_people_know_to_be_off_is_told_only_whe
     facts = told(off, opened("cancelled-1", Kind.CANCELLED, generation=1, at=START - 20 * HOURS))
     moved = session(START + DAYS, status=Status.CANCELLED, modified=START - 10 * HOURS)
     assert set(verdicts(START - 9 * HOURS, facts, moved).values()) == {Verdict.DONE}
-    assert not is_stale(off, moved)
+    assert not is_stale(Kind.REMINDER, off, moved)
     back = replace(moved, status=Status.CONFIRMED)
     assert verdicts(START - 9 * HOURS, facts, back)["change-2"] is Verdict.OPEN
-    assert is_stale(off, back)
+    assert is_stale(Kind.REMINDER, off, back)
 
 
 @pytest.mark.parametrize(
@@ -473,10 +478,10 @@ def test_the_next_due_instant_is_the_soonest_that_waits() -> None:
 
 
 def test_a_mail_about_a_session_that_has_materially_changed_since_is_stale() -> None:
-    assert is_stale(session(), session(START + HOURS))
-    assert is_stale(session(), session(status=Status.CANCELLED))
-    assert is_stale(session(), session(room=Room(url="https://meeting.tencent.com/dm/another")))
-    assert not is_stale(None, session())  # a notice about a subscription, in which there may be no session
+    assert is_stale(Kind.REMINDER, session(), session(START + HOURS))
+    assert is_stale(Kind.REMINDER, session(), session(status=Status.CANCELLED))
+    assert is_stale(Kind.REMINDER, session(), session(room=Room(url="https://meeting.tencent.com/dm/another")))
+    assert not is_stale(Kind.WELCOME, None, session())  # there may be no session when it opens
 
 
 @pytest.mark.parametrize(
@@ -486,6 +491,7 @@ def test_a_mail_about_a_session_that_has_materially_changed_since_is_stale() -> 
         (Kind.REMINDER, LAST_DAY, Audience.REMINDER),
         (Kind.CHANGE, LAST_DAY + MINUTES, Audience.SUBSCRIBERS),
         (Kind.ANNOUNCEMENT, -HOURS, Audience.REMINDER),
+        (Kind.REPLAY, -DAYS, Audience.PUBLIC),  # nobody needs to join any more
     ],
 )
 def test_who_a_mail_is_for_depends_on_its_kind_and_on_the_last_day(
@@ -495,11 +501,13 @@ def test_who_a_mail_is_for_depends_on_its_kind_and_on_the_last_day(
 
 
 def test_a_mail_is_not_stale_after_an_immaterial_or_quiet_edit() -> None:
-    assert not is_stale(session(), session())
+    assert not is_stale(Kind.REMINDER, session(), session())
     assert not is_stale(
-        session(), session(notice="", talks=(Talk("Another title", speakers=TALKS[0].speakers), TALKS[1]))
+        Kind.REMINDER,
+        session(),
+        session(notice="", talks=(Talk("Another title", speakers=TALKS[0].speakers), TALKS[1])),
     )
-    assert not is_stale(session(), session(START + HOURS, quiet=True))
+    assert not is_stale(Kind.REMINDER, session(), session(START + HOURS, quiet=True))
 
 
 # Head starts ---------------------------------------------------------------------------------------------------------
@@ -558,3 +566,166 @@ def test_a_head_start_does_not_make_a_reminder_older_than_the_daemon() -> None:
     early = {("2021-11-27", "reminder-1h", 0): 3 * HOURS}
     opened_now = [d for d in decide(seminar(sessions), RULES, facts, first_start, early) if d.verdict is Verdict.OPEN]
     assert [d.notice.rule for d in opened_now] == ["reminder-1h"]
+
+
+# Replays and slides --------------------------------------------------------------------------------------------------
+
+END = START + 2 * HOURS
+SEEN = datetime(2021, 11, 29, 14, 0, tzinfo=SHANGHAI)
+SLIDES = Link("https://example.org/slides")
+
+
+def filmed(*replays: str, slides: Link | None = None, **values: Any) -> Session:
+    """The session with a replay of each talk, "" for one that has none, and the slides of the first."""
+    talks = [replace(talk, replay=replay) for talk, replay in zip_longest(TALKS, replays, fillvalue="") if talk]
+    return session(**{"talks": (replace(talks[0], slides=slides), *talks[1:]), "modified": SEEN, **values})
+
+
+def replay_of(now: datetime, about: Session, facts: Facts = FACTS, rules: Rules = RULES) -> Decision | None:
+    return next((d for d in decide(seminar(about), rules, facts, now) if d.notice.kind is Kind.REPLAY), None)
+
+
+def verdict_of(now: datetime, about: Session, facts: Facts = FACTS, rules: Rules = RULES) -> Verdict | None:
+    decision = replay_of(now, about, facts, rules)
+    return decision.verdict if decision else None
+
+
+@pytest.mark.parametrize(
+    ("seen", "due"),
+    [
+        (SEEN, SEEN + HOURS),
+        (SEEN.replace(hour=20, minute=59), SEEN.replace(hour=21, minute=59)),
+        (SEEN.replace(hour=21), SEEN.replace(hour=8) + DAYS),
+        (SEEN.replace(hour=3), SEEN.replace(hour=8)),
+        (SEEN.replace(hour=7), SEEN.replace(hour=8)),
+        (START + HOURS, END + HOURS),  # while it was still on
+        (START - DAYS, END + HOURS),
+    ],
+)
+def test_a_replay_is_told_once_no_more_of_it_comes_and_by_day(seen: datetime, due: datetime) -> None:
+    about = filmed("https://b.example/1", modified=seen)
+    assert verdict_of(due - MINUTES, about) in (Verdict.WAITING, None)
+    decision = replay_of(due, about)
+    assert decision is not None
+    assert (decision.verdict, decision.notice.due) == (Verdict.OPEN, due)
+    assert decision.notice.recipients == Recipients(replays=True)
+
+
+def test_it_is_night_where_the_session_is() -> None:
+    evening = SEEN.replace(hour=22)
+    about = filmed("https://b.example/1", modified=evening - HOURS)
+    assert verdict_of(evening, about) is Verdict.WAITING
+    assert verdict_of(evening, replace(about, timezone="Europe/Berlin")) is Verdict.OPEN
+
+
+def test_a_replay_that_could_not_be_told_by_day_waits_for_the_next_one() -> None:
+    about = filmed("https://b.example/1")
+    decision = replay_of(SEEN.replace(hour=3) + DAYS, about)
+    assert decision is not None
+    assert (decision.verdict, decision.notice.due) == (Verdict.WAITING, SEEN.replace(hour=8) + DAYS)
+    assert decision.notice.deadline == SEEN + HOURS + REPLAY_WITHIN
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        filmed(),
+        filmed(slides=Link("", "slides.pdf")),  # words alone cannot be looked at
+        filmed("https://b.example/1", status=Status.CANCELLED),
+        filmed("https://b.example/1", quiet=True),
+        filmed("https://b.example/1", modified=END + LOOK_BACK - HOURS),
+        filmed("https://b.example/1", created=END),  # an archive that was added later
+    ],
+)
+def test_where_nothing_is_to_be_seen_again_or_nobody_was_told_of_it_nothing_is_told(about: Session) -> None:
+    for days in range(60):
+        assert verdict_of(END + days * DAYS, about) in (None, Verdict.SKIPPED)
+
+
+def test_slides_that_were_in_the_reminder_are_no_news_but_a_replay_beside_them_is() -> None:
+    facts = told(filmed(slides=SLIDES))
+    now = SEEN + HOURS
+    assert verdict_of(now, filmed(slides=SLIDES), facts) is None
+    assert verdict_of(now, filmed(slides=Link("https://example.org/corrected")), facts) is None
+    assert verdict_of(now, filmed("https://b.example/1", slides=SLIDES), facts) is Verdict.OPEN
+    assert verdict_of(now, filmed(slides=SLIDES), told(session())) is Verdict.OPEN
+
+
+def test_a_replay_that_is_told_is_told_for_ever() -> None:
+    told_once = opened("replay", Kind.REPLAY, at=SEEN + HOURS)
+    later = opened("reminder-1d", generation=3)
+    facts = Facts(LONG_AGO, settled={"2021-11-27": (told_once, later)}, told={"2021-11-27": session()})
+    for about in (
+        filmed("https://b.example/1", "https://b.example/2"),
+        filmed("https://b.example/corrected", modified=SEEN + DAYS),
+        filmed("https://b.example/1", start=START + DAYS, modified=SEEN + DAYS),
+    ):
+        assert verdict_of(SEEN + 3 * DAYS, about, facts) is Verdict.DONE
+
+
+def test_what_could_be_seen_before_the_rule_was_there_is_not_told_and_what_comes_after_is() -> None:
+    since = Facts(LONG_AGO, rules={"replay": SEEN})
+    assert verdict_of(SEEN + HOURS, filmed("https://b.example/1"), since) is Verdict.SKIPPED
+    later = filmed("https://b.example/1", modified=SEEN + MINUTES)
+    assert verdict_of(SEEN + 61 * MINUTES, later, since) is Verdict.OPEN
+    early = filmed(slides=SLIDES, modified=START - 2 * DAYS)  # in the list before the rule, and the session after it
+    assert verdict_of(END + HOURS, early, Facts(LONG_AGO, rules={"replay": START - DAYS})) is Verdict.OPEN
+    assert verdict_of(SEEN + HOURS, filmed("https://b.example/1"), Facts(START)) is None  # past at the first start
+
+
+def test_without_the_rule_no_replay_is_told() -> None:
+    assert verdict_of(SEEN + HOURS, filmed("https://b.example/1"), rules=Rules(replay=None)) is None
+    assert verdict_of(SEEN, filmed("https://b.example/1"), rules=Rules(replay=timedelta())) is Verdict.OPEN
+
+
+def test_a_replay_that_could_not_be_told_for_days_expires() -> None:
+    late = SEEN + HOURS + REPLAY_WITHIN
+    assert verdict_of(late - MINUTES, filmed("https://b.example/1")) is Verdict.OPEN
+    assert verdict_of(late, filmed("https://b.example/1")) is Verdict.EXPIRED
+
+
+def test_a_mail_about_a_replay_that_was_taken_back_is_stale() -> None:
+    about = filmed("https://b.example/1")
+    assert not is_stale(Kind.REPLAY, about, filmed("https://b.example/corrected", room=Room()))
+    assert is_stale(Kind.REPLAY, about, filmed())
+    assert is_stale(Kind.REPLAY, about, filmed("https://b.example/1", status=Status.CANCELLED))
+
+
+edits = st.fixed_dictionaries(
+    {"replays": st.lists(st.sampled_from(["", "https://b.example/1", "https://b.example/2"]), max_size=2)},
+    optional={
+        "slides": st.sampled_from([None, SLIDES, Link("https://example.org/other")]),
+        "status": st.sampled_from([Status.CONFIRMED, Status.CANCELLED]),
+        "quiet": st.booleans(),
+        "start": st.sampled_from([START, START + HOURS, START + 7 * DAYS]),
+    },
+)
+
+
+@given(st.lists(st.tuples(st.integers(1, 200), edits), max_size=8))
+def test_whatever_is_edited_one_mail_at_most_tells_of_it_by_day_and_none_is_forgotten(
+    history: list[tuple[int, dict[str, Any]]],
+) -> None:
+    now, about, settled, known = START - DAYS, session(), [opened("reminder-1d")], session()
+    told_at: list[datetime] = []
+    for half_hours, values in [*history, (60, {})]:
+        for _ in range(half_hours):
+            now += 30 * MINUTES
+            facts = Facts(LONG_AGO, settled={about.id: tuple(settled)}, told={about.id: known})
+            for d in decide(seminar(about), RULES, facts, now):
+                if d.verdict not in (Verdict.WAITING, Verdict.DONE):
+                    settled.append(Settled(d.notice.kind, d.notice.rule, d.notice.generation, d.verdict, now, 3))
+                if d.verdict is Verdict.OPEN:
+                    known = about
+                if d.verdict is Verdict.OPEN and d.notice.kind is Kind.REPLAY:
+                    told_at.append(now)
+                    assert about.end <= now
+                    assert 8 <= now.astimezone(SHANGHAI).hour < 22
+                    assert not about.is_cancelled
+        edited = filmed(*values.pop("replays", ()), **values) if values else about
+        about = replace(edited, modified=now)
+    assert len(told_at) <= 1
+    # A day after the last edit all is told that is to be.
+    is_to_be = about.end + LOOK_BACK > now and about.end <= now - 30 * HOURS and not (about.quiet or about.is_cancelled)
+    if is_to_be and any(talk.replay for talk in about.talks) and not any(talk.replay for talk in known.talks):
+        assert told_at

@@ -307,7 +307,7 @@ def test_speakers_of_one_talk_are_parted_and_titles_run_as_their_language_does()
 
 
 def test_chinese_sentences_follow_each_other_without_a_space():
-    assert "提前1周预告。提前1天和1小时提醒。改期时通知。" in get("/zh/").body.decode()
+    assert "提前1周预告。提前1天和1小时提醒。回放与幻灯片上线时通知。改期时通知。" in get("/zh/").body.decode()
 
 
 def test_without_a_session_to_come_the_page_says_so_and_still_offers_the_feed():

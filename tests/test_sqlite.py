@@ -14,6 +14,7 @@ from test_stores import NOW, opening
 
 from notifier.errors import StoreError
 from notifier.locks import lock
+from notifier.notices import Kind
 from notifier.stores import DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
 from notifier.stores.sqlite.schema import SCHEMAS, connect
@@ -72,7 +73,8 @@ async def test_a_store_of_the_first_version_is_taken_over_whole(tmp_path: Path) 
     with pytest.raises(StoreError, match="older version"):
         await SqliteStore.open(path, read_only=True)
     store = await SqliteStore.open(path)
-    ada = replace(ADA, address="Ada@example.org", leads=(HOURS,), id=7)
+    asked_for_no_replays = frozenset({Kind.REPLAY})
+    ada = replace(ADA, address="Ada@example.org", leads=(HOURS,), id=7, declined=asked_for_no_replays)
     assert await store.subscribers() == [ada]
     await store.erase(7, NOW)
     await store.subscribe([BOB], NOW)

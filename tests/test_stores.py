@@ -29,8 +29,9 @@ EVE = Subscriber("eve@example.org", language="zh")
 SECOND = timedelta(seconds=1)
 EVERYONE = Recipients(everyone=True)
 whoms = st.builds(
-    Recipients, st.booleans(), st.frozensets(st.sampled_from([HOURS, DAYS])), st.booleans(), st.just(value=False)
-)
+    Recipients, st.booleans(), st.frozensets(st.sampled_from([HOURS, DAYS])), st.booleans(), st.just(value=False),
+    st.booleans(),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -678,6 +679,7 @@ async def test_baseline_and_rules_are_noted_at_their_first_sight_only(store: Sto
         "reminder-1d": LONG_AGO,
         "reminder-1h": LONG_AGO,
         "reminder-3h": NOW,
+        "replay": LONG_AGO,
     }
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -25,6 +26,7 @@ from notifier import control
 from notifier.daemon import PROGRESS_EVERY, Daemon
 from notifier.errors import NotifierError, Problem, StoreError, StoreLocked
 from notifier.inquiries.notices import unapproved
+from notifier.notices import Kind
 from notifier.pages.copies import addresses
 from notifier.publisher import Publisher
 from notifier.stores.sqlite import SqliteStore
@@ -136,6 +138,60 @@ async def test_a_moved_session_is_told_once_and_feed_page_and_mail_agree(house: 
     await house.arrived(6)
     due_again = sorted(m.message_id.split(".")[1] for m in house.mail.messages)
     assert due_again == ["announcement"] * 3 + ["reminder-1d"] * 3
+
+
+FIRST_TALK, SECOND_TALK = 'speaker = "王宇航"', 'speaker = "朱通"'
+AFTERWARDS = datetime(2021, 11, 28, 6, 0, tzinfo=UTC)  # 14:00 in Shanghai, on the day after
+
+
+def seen(talk: str, number: int) -> tuple[str, str]:
+    """The edit of the list that gives a talk its replay."""
+    return talk, f'{talk}\n  replay = "https://www.bilibili.com/video/BV{number}"'
+
+
+async def test_replays_are_told_once_to_those_who_want_them(house: House) -> None:
+    ada, bob, carol = PEOPLE
+    await house.subscribe(ada, replace(bob, declined=frozenset({Kind.REPLAY})), carol)
+    await house.start()
+    await house.pass_time(DUE)
+    await house.arrived(3)
+    await house.pass_time(DUE + timedelta(hours=23))
+    await house.arrived(6)
+    await house.pass_time(AFTERWARDS)
+    house.mail.messages.clear()
+    await house.edit(*seen(FIRST_TALK, 1))
+    await house.pass_time(house.now + timedelta(minutes=30))
+    await house.edit(*seen(SECOND_TALK, 2))
+    await house.pass_time(house.now + timedelta(minutes=59))
+    assert house.mail.messages == []
+    await house.pass_time(house.now + timedelta(minutes=2))
+    in_chinese, in_english = sorted(await house.arrived(2), key=lambda mail: str(mail["To"]))
+    assert str(in_chinese["Subject"]).startswith("【回放】11月27日")
+    assert str(in_english["Subject"]).startswith("[Replay] Fri 26 Nov, 20:30 New York time")
+    for mail in (in_chinese, in_english):
+        assert mail["References"] == "<2021-11-27.session@seminar.example.org>"
+        assert [part.get_content_type() for part in mail.walk()][1:] == ["text/plain", "text/html"]
+        for fact in ("王宇航", "video/BV1", "朱通", "video/BV2", "/sessions/2021-11-27"):
+            assert fact in words(mail)
+        assert "974114" not in words(mail)
+    await house.edit("BV2", "BV3")
+    await house.pass_time(house.now + timedelta(days=2))
+    await house.stop()
+    await house.start()
+    await house.pass_time(house.now + timedelta(days=2))
+    await house.arrived(2)
+
+
+async def test_replays_of_sessions_that_were_over_at_the_first_start_are_never_told(house: House) -> None:
+    house.now = AFTERWARDS
+    old, new = seen(FIRST_TALK, 1)
+    house.write_list(TALKS.replace(old, new))
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    await house.pass_time(house.now + timedelta(days=1))
+    await house.edit(*seen(SECOND_TALK, 2))
+    await house.pass_time(house.now + timedelta(days=2))
+    assert house.mail.messages == []
 
 
 async def test_a_change_for_many_goes_out_when_a_person_says_so(house: House) -> None:

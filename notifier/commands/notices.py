@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from notifier.talks import Seminar, Session
 
 
-_KINDS = ("announcement", "reminder", "change", "cancelled", "confirmation", "welcome")
+_KINDS = ("announcement", "reminder", "change", "cancelled", "replay", "confirmation", "welcome")
 
 
 def _instant(text: str | None, config: Config) -> datetime:
@@ -183,7 +183,7 @@ def _session(seminar: Seminar, session_id: str) -> Session:
 @click.command("send-test")
 @click.argument("address")
 @click.argument("kind", type=click.Choice(_KINDS), default="reminder")
-@click.option("--session", "session_id", metavar="SESSION", help="The next one by default.")
+@click.option("--session", "session_id", metavar="SESSION", help="The next one by default, for a replay the last one.")
 @click.option("--lang", type=click.Choice(("zh", "en")), default="en", show_default=True)
 @json_option
 @click.pass_context
@@ -195,7 +195,7 @@ def send_test(ctx: click.Context, address: str, kind: str, session_id: str | Non
     config = config_of(ctx)
     seminar = published(config).seminar
     now = current_time()
-    session = _session(seminar, session_id) if session_id else seminar.next_session(now) or seminar.sessions[-1]
+    session = _session(seminar, session_id) if session_id else mail.sample_session(seminar, kind, now)
     message = asyncio.run(
         mail.composed(config, seminar, session, kind, subscriber({"address": address, "language": lang}), now)
     )

@@ -66,7 +66,7 @@ def _pause(one: Subscriber) -> str:
 @click.option("--lang", "language", help="zh or en; en by default.")
 @click.option("--timezone", help="Like Europe/Berlin; the seminar's by default.")
 @click.option("--leads", help="Like '1d 1h'; the seminar's by default.")
-@click.option("--declined", help="Kinds of mail that they do not want: announcement, reminder.")
+@click.option("--declined", help="Kinds of mail that they do not want: announcement, reminder, replay.")
 @click.option("--words", help="Only sessions that hold one of these, parted by commas.")
 @click.option("--pause-until", "paused_until", help="No mail before this date, like 2026-12-31.")
 @click.pass_context

@@ -12,9 +12,9 @@ from notifier.config import Config
 from notifier.errors import NotifierError, Problem
 from notifier.inquiries import reading
 from notifier.inquiries.lists import taken
-from notifier.notices import Kind, Notice
+from notifier.notices import Kind, Notice, has_followed
 from notifier.subscribers import Subscriber
-from notifier.talks import Audience, Seminar, Session
+from notifier.talks import Audience, Seminar, Session, Talk
 from notifier.tokens import LINK_KEYS, Keyring
 
 if TYPE_CHECKING:
@@ -37,10 +37,21 @@ async def composed(
         before = replace(before, start=session.start - timedelta(days=7), end=session.end - timedelta(days=7))
     if kind == "cancelled":
         session = replace(session, status=talks.Status.CANCELLED)
+    if kind == "replay" and not has_followed(session):
+        seen = (replace(talk, replay=f"{config.server.base_url}/") for talk in session.talks or (Talk(),))
+        session = replace(session, talks=tuple(seen))
     composer = Composer(wiring.mail_site(config, seminar, Keyring.parse(keys)), wiring.mail_templates(config))
-    audience = Audience.PUBLIC if notice.kind is Kind.CONFIRMATION else Audience.REMINDER
+    audience = Audience.PUBLIC if notice.kind in (Kind.CONFIRMATION, Kind.REPLAY) else Audience.REMINDER
     shown = talks.shown_to(audience, session, config.visibility.levels)
     return composer.compose(notice, shown, reader, date=now, before=before if kind in ("change", "cancelled") else None)
+
+
+def sample_session(seminar: Seminar, kind: str, now: datetime) -> Session:
+    """The session that a mail of this kind would tell of: the next one or, of what is to be seen again, the last."""
+    seen = [session for session in seminar.sessions if session.end <= now and has_followed(session)]
+    if kind == Kind.REPLAY and seen:
+        return seen[-1]
+    return seminar.next_session(now) or seminar.sessions[-1]
 
 
 async def sent_test(config: Config, message: Message) -> Outcome:

@@ -59,7 +59,7 @@ class Site:
     """How the seminar is published: where, in which language by default, and to whom each join field is shown.
 
     `takes_requests` offers everybody to subscribe to mail; `announcement` and `reminders` are how long before a session
-    such mail comes, to those who do not choose otherwise.
+    such mail comes, to those who do not choose otherwise; `replays` is whether it also comes afterwards.
     """
 
     base_url: str
@@ -69,6 +69,7 @@ class Site:
     takes_requests: bool = True
     announcement: timedelta | None = timedelta(days=7)
     reminders: tuple[timedelta, ...] = (timedelta(days=1), timedelta(hours=1))
+    replays: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from notifier.pages.documents import Site
 from notifier.pages.feeds import LONGEST_ALARM, MOST_ALARMS
+from notifier.subscribers import DECLINABLE
 from notifier.talks import Seminar, Status
 from notifier.templates import LANGUAGES
 
@@ -281,7 +282,7 @@ _LETTERS = {
             "action": {"enum": ["save", "record", "revoke", "erase"]},
             **dict.fromkeys(("name", "language", "timezone", "leads", "words", "paused_until"), _TEXT),
             "lead": {"type": "array", "items": _TEXT},
-            "kind": {"type": "array", "items": {"enum": ["announcement", "reminder"]}},
+            "kind": {"type": "array", "items": {"enum": [str(kind) for kind in DECLINABLE]}},
             "sure": {"enum": ["yes"]},
         },
     ),

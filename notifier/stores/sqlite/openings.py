@@ -20,6 +20,7 @@ _RECIPIENTS = """
             AND (s.words = '[]' OR EXISTS (SELECT 1 FROM json_each(s.words) WHERE instr(:about, value)))
             AND (
                 (:everyone AND NOT instr(s.declined, '"announcement"'))
+                OR (:replays AND NOT instr(s.declined, '"replay"'))
                 OR (NOT instr(s.declined, '"reminder"') AND (
                     (:by_default AND NOT EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id))
                     OR EXISTS (SELECT 1 FROM lead WHERE subscriber_id = s.id
@@ -89,5 +90,6 @@ def _recipients(notice: Notice, session: Session, at: int) -> dict[str, Any]:
         "by_default": whom.by_default,
         "leads": json.dumps(sorted(int(lead.total_seconds()) for lead in whom.leads)),
         "told": whom.told,
+        "replays": whom.replays,
         "session_id": notice.session_id,
     }

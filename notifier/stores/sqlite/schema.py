@@ -93,8 +93,12 @@ CREATE TABLE tally (state TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 ALTER TABLE notice ADD COLUMN is_tallied INTEGER NOT NULL DEFAULT FALSE;
 CREATE INDEX notice_untallied ON notice (deadline) WHERE NOT is_tallied;
 """
+# Who subscribed before there was mail about replays did not ask for it.
+_REPLAYS = """
+UPDATE subscriber SET declined = json_insert(declined, '$[#]', 'replay') WHERE state <> 'unconfirmed';
+"""
 # Each makes of a store of the version before it one of its own.
-SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES, _EDITS, _YEARS)
+SCHEMAS = (_FIRST_SCHEMA, _WISHES, _RETURNED_MAIL, _REQUESTS, _OWED, _BLOCKS, _LANES, _EDITS, _YEARS, _REPLAYS)
 SCHEMA_VERSION = len(SCHEMAS)
 
 # An ambiguous row without a time waits for nothing: it was resent often enough, or the operator chose to hold it.
