@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from notifier import __version__
-from notifier.commands import Group, lists, mail, notices, people, service
+from notifier.commands import Group, lists, mail, notices, people, service, store
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -25,7 +25,7 @@ def main(ctx: click.Context, config_path: str | None) -> None:
     ctx.obj = config_path
 
 
-for _module in (lists, notices, mail, service, people):
+for _module in (lists, notices, mail, service, people, store):
     for _command in _module.COMMANDS:
         main.add_command(_command)
 

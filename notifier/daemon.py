@@ -35,9 +35,9 @@ from notifier.metrics import Figures
 from notifier.notices import Decision, Verdict
 from notifier.office import Office
 from notifier.pages import Snapshot
-from notifier.publisher import HIGH_WATER, Publisher
+from notifier.publisher import Publisher
 from notifier.server import Server
-from notifier.stores import Progress
+from notifier.stores import HIGH_WATER, Progress
 from notifier.subscriptions import Subscriptions
 from notifier.talks import Session
 from notifier.tokens import LINK_KEYS, Keyring
@@ -469,6 +469,8 @@ class Daemon:
             case "reload":
                 return {"changed": await self.reload(allow_removals=request["accept_removals"])}
             case _:
+                if request.get("is_sent"):
+                    await self._open_before_it_is_counted()
                 answer = await desk.perform(self._store, request, self._now())
                 if request["do"] == "release":
                     self._dispatcher.mended()
@@ -476,6 +478,12 @@ class Daemon:
                 self._mailroom.renew(self._mail_templates)
                 self._wake.set()
                 return answer
+
+    async def _open_before_it_is_counted(self) -> None:
+        """Opens what is due while nothing can be sent yet: what is opened afterwards would be sent after all."""
+        if self._doubt:
+            raise NotifierError(Problem(f"what is due is not known: {self._doubt}", "set the clock"))
+        await self._settle(self._now())
 
     def trouble(self) -> dict[str, str]:
         """What needs a person, by cause."""

@@ -10,7 +10,7 @@ from typing import Any
 from notifier.control import Request
 from notifier.errors import NotifierError, Problem
 from notifier.notices import Kind
-from notifier.stores import APPROVAL, Store
+from notifier.stores import APPROVAL, USED_UNTIL, Store
 from notifier.subscribers import State, Subscriber
 from notifier.tokens import LINK_KEYS, Keyring, Purpose, SignedLinks
 
@@ -48,8 +48,9 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
             await store.note({"hold": reason})
             return {"hold": reason}
         case "release":
-            await store.note({"hold": ""})
-            return {"hold": ""}
+            counted = await _count_as_sent(store) if request.get("is_sent") else None
+            await store.note({"hold": "", USED_UNTIL: ""})
+            return {"hold": ""} if counted is None else {"hold": "", "counted": counted}
         case "decide":
             return {"decided": await store.decide(now, resend=request["as"] == "resend")}
         case "approve":
@@ -57,6 +58,14 @@ async def perform(store: Store, request: Request, now: datetime) -> dict[str, An
             return {}
         case unknown:
             raise NotifierError(f"the daemon does not know '{unknown}'; it may be of another version: restart it")
+
+
+async def _count_as_sent(store: Store) -> int:
+    until = await store.fact(USED_UNTIL)
+    if not until:
+        told = Problem("no other copy of this store is known to have been in use", "say notifier release alone")
+        raise NotifierError(told)
+    return await store.count_as_sent(datetime.fromisoformat(until))
 
 
 async def _unsubscribe(store: Store, address: str, now: datetime) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import os
 import secrets
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from notifier.errors import OutputError, Problem, SourceError, TemplateError
@@ -76,6 +77,15 @@ def read(path: str | Path) -> bytes:
     return data
 
 
+def see(path: str | Path) -> None:
+    """Raises SourceError where this is no file that may be read."""
+    try:
+        with Path(path).open("rb"):
+            pass
+    except (OSError, ValueError) as error:
+        raise SourceError(unreadable(error, path)) from error
+
+
 def _read_stdin() -> bytes:
     if sys.stdin is None:
         raise OSError("standard input is closed")
@@ -123,20 +133,59 @@ def _status(path: str | Path) -> os.stat_result | None:
 
 
 def _replace(target: Path, data: bytes, status: os.stat_result | None, *, overwrite: bool) -> None:
+    with _draft(target, status, 0o666, overwrite=overwrite) as draft:
+        draft.write_bytes(data)
+
+
+@contextmanager
+def drafted(path: str | Path, *, overwrite: bool, mode: int = 0o600) -> Iterator[Path]:
+    """An empty file to be filled, which takes the place of the file, on the disk and whole, if the block ends well.
+
+    It is readable by nobody but its owner or, where a file is there already, as that one is. A symbolic link stays, and
+    its target is replaced. Raises OutputError like `write_atomically`, also where it is no regular file.
+    """
+    try:
+        status = _status(path)
+        if status and not overwrite:
+            raise FileExistsError(path)
+        if status and not stat.S_ISREG(status.st_mode):
+            raise OutputError(Problem("this is no file", "name a file", str(path)))
+        with _draft(Path(os.path.realpath(path)), status, mode, overwrite=overwrite) as draft:
+            yield draft
+    except (OSError, ValueError) as error:
+        raise OutputError(unwritable(error, path)) from error
+
+
+@contextmanager
+def _draft(target: Path, status: os.stat_result | None, mode: int, *, overwrite: bool) -> Iterator[Path]:
     draft = target.with_name(f".notifier-{secrets.token_hex(8)}.tmp")
     try:
-        with draft.open("xb") as file:
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        try:
             if status:  # before a byte is in it, so that a secret is never readable by more people than before
-                _hand_over(file.fileno(), status)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if not overwrite:
-            target.touch(exist_ok=False)  # takes the name, or finds it taken, in one step
-        draft.replace(target)
+                _hand_over(descriptor, status)
+            yield draft
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if overwrite:
+            draft.replace(target)
+        else:
+            _take_name(draft, target)
     finally:
         draft.unlink(missing_ok=True)
     _sync_folder(target.parent)
+
+
+def _take_name(draft: Path, target: Path) -> None:
+    """Gives the draft this name, or finds the name taken, in one step."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except OSError:  # this file system has no second names
+        target.touch(exist_ok=False)
+        draft.replace(target)
 
 
 def _hand_over(descriptor: int, status: os.stat_result) -> None:

@@ -18,15 +18,15 @@ from notifier.intake import Accepted
 from notifier.notices import Kind, Verdict
 from notifier.pages import Snapshot
 from notifier.revisions import Identity
-from notifier.stores import Store
+from notifier.stores import HIGH_WATER, USED_UNTIL, Store
 from notifier.talks import Seminar
 
 log = logging.getLogger(__name__)
 
-HIGH_WATER = "high_water"  # the fact that has the latest time at which the store was in use
 OLD_STORE = (
     "the store is older than what was published or mailed from it, as after a backup was put back: whoever had mail"
-    " since then would have it again, and whoever left is in it still; look at notifier plan, then notifier release"
+    " since then would have it again, and whoever left is in it still; look at notifier plan, then notifier release, or"
+    " notifier release --sent to count as sent what was due until then"
 )
 
 
@@ -184,6 +184,8 @@ class Publisher:
             return
         log.error("%s", OLD_STORE)
         self._documents = {}  # since when they have been as they are, nobody knows
+        if HIGH_WATER in facts:
+            facts[USED_UNTIL] = facts[HIGH_WATER]
         if self.accepted is not None and not await self._store.fact("hold"):
             facts["hold"] = OLD_STORE
         await self._store.note(facts)

@@ -91,6 +91,8 @@ def test_help_lists_only_what_works(run: Run) -> None:
         "explain",
         "preview",
         "send-test",
+        "backup",
+        "restore",
     ):
         assert f"  {name} " in result.stdout
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ from notifier.commands import (
     json_option,
     print_json,
     print_table,
+    progress,
     published,
 )
 from notifier.errors import NotifierError
@@ -176,7 +175,7 @@ def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: 
     text = talklists.decode(files.read(source), source)
     known = {comparable(one.address): one for one in asyncio.run(people.everyone(config))}
     good, bad = [], 0
-    with _progress("reading", text.count("\n") + 1) as advance:
+    with progress("reading", text.count("\n") + 1) as advance:
         for line, read in read_csv(text, known, config.seminar.timezone):
             if isinstance(read, NotifierError):
                 bad += 1
@@ -198,27 +197,13 @@ def import_subscribers(ctx: click.Context, source: str, dry_run: bool, as_json: 
 async def _add_all(config: Config, people: list[dict[str, Any]]) -> int:
     """Has them added, in parts that do not keep a running daemon from its work; tells how many are new."""
     added = 0
-    with _progress("adding", len(people)) as advance:
+    with progress("adding", len(people)) as advance:
         for start in range(0, len(people), BATCH):
             part = people[start : start + BATCH]
             answer = await ask(config, {"do": "subscribe", "subscribers": part, "is_import": True})
             added += answer["added"]
             advance(start + len(part))
     return added
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, told how much is done; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 @subscribers.command("export")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from notifier.commands import DONE, NOT_SO, ask, ask_daemon, config_of, current_time, json_option, print_json
+from notifier.commands import DONE, NOT_SO, ask, ask_daemon, config_of, counted, current_time, json_option, print_json
 from notifier.errors import NotifierError, Problem
 
 if TYPE_CHECKING:
@@ -147,16 +147,22 @@ def hold(ctx: click.Context, reason: str, as_json: bool) -> None:
     type=click.Choice(["resend", "sent"]),
     help="Instead: send once more, or count as sent, what may have arrived and is not sent again by itself.",
 )
+@click.option("--sent", "is_sent", is_flag=True, help="Count as sent what was due before a backup was put back.")
 @json_option
 @click.pass_context
-def release(ctx: click.Context, decision: str | None, as_json: bool) -> None:
-    """Resume sending after `hold`, or settle what may have arrived; without any such, exit 1."""
+def release(ctx: click.Context, decision: str | None, is_sent: bool, as_json: bool) -> None:
+    """Resume sending after `hold` or `restore`, or settle what may have arrived; without any such, exit 1."""
     if decision is not None:
         _decide(config_of(ctx), decision, as_json)
-    answer = asyncio.run(ask(config_of(ctx), {"do": "release"}))
+    if is_sent:
+        answer = asyncio.run(ask_daemon(config_of(ctx), {"do": "release", "is_sent": True}))
+    else:
+        answer = asyncio.run(ask(config_of(ctx), {"do": "release"}))
     if as_json:
         print_json(answer)
     else:
+        if is_sent:
+            click.echo(f"counted as sent: {counted(answer['counted'], 'mail')}")
         click.echo("what is due is sent again")
 
 

@@ -44,6 +44,18 @@ async def unapproved(config: Config, now: datetime) -> list[str]:
     return [d.notice.name for d in decisions if d.needs_approval]
 
 
+async def owed(config: Config, now: datetime) -> int:
+    """How many mails would go out at once if nothing were on hold."""
+    async with reading(config) as store:
+        waiting = sum(one.waiting for one in await store.progress()) if store else 0
+    try:
+        accepted, _ = await published(config)
+    except NotifierError:
+        return waiting  # without a list no more is opened
+    due = await planned(config, accepted.seminar, now, timedelta())
+    return waiting + sum(one.people for decision, one in due if decision.verdict is Verdict.OPEN)
+
+
 async def rate_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
     """The mailings of the next weeks that cannot be through in time at the mail server's rate."""
     accepted, _ = await published(config)

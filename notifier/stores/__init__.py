@@ -20,6 +20,9 @@ from notifier.subscribers import State, Subscriber
 from notifier.talks import Seminar, Session
 
 LANES = ("", "fallback")  # the names of the mail servers in the ledger, the first one's and the second one's
+HIGH_WATER = "high_water"  # the fact that has the latest time at which the store was in use
+BACKUP = "backup"  # the fact that has the time at which a copy was made, in the copy
+USED_UNTIL = "used_until"  # the fact that has until when another copy was in use, of whose mail this one knows nothing
 APPROVAL = "approved/"  # with a notice's key behind it, the name of the fact that a person let it out
 
 
@@ -267,6 +270,13 @@ class Store(Protocol):
         """Settles what may have arrived and waits for a person, and tells how many: sent once more, or counted as sent.
 
         What is too late to be sent can only be counted.
+        """
+        ...
+
+    async def count_as_sent(self, until: datetime) -> int:
+        """Settles as sent all that waits of notices which were due by then, and tells how many.
+
+        So had a copy of this store sent it, which was in use until then.
         """
         ...
 

@@ -116,6 +116,9 @@ class SqliteStore:
     async def decide(self, now: datetime, *, resend: bool) -> int:
         return await self._write(lambda db: deliveries.decide(db, now, resend=resend))
 
+    async def count_as_sent(self, until: datetime) -> int:
+        return await self._write(lambda db: deliveries.count_as_sent(db, until))
+
     async def subscribe(
         self, subscribers: Iterable[Subscriber], now: datetime, *, how: str = "", brings_back: bool = True
     ) -> list[bool]:

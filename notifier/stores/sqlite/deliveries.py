@@ -86,6 +86,9 @@ _OWED_OF_NOTICE = f"""
 """
 
 
+_COUNT_AS_SENT = "state = 'sent', reply = trim('counted as sent by a person; ' || reply, '; ')"
+
+
 def take_over(db: sqlite3.Connection, at: int, lanes: Iterable[str], *, resend: bool) -> None:
     """Gives back the claims of a dead run; its mails in flight are ambiguous, and tried again where they may be."""
     db.execute(
@@ -239,6 +242,14 @@ def decide(db: sqlite3.Connection, now: datetime, *, resend: bool) -> int:
         "not_before = :now, updated = :now WHERE notice_id IN (SELECT id FROM notice WHERE deadline > :now) AND"
         if resend
         # It keeps its time: then it was most likely sent.
-        else "state = 'sent', reply = trim('counted as sent by a person; ' || reply, '; ') WHERE"
+        else f"{_COUNT_AS_SENT} WHERE"
     )
     return db.execute(f"UPDATE delivery SET {change} {UNDECIDED}", {"now": ms(now)}).rowcount
+
+
+def count_as_sent(db: sqlite3.Connection, until: datetime) -> int:
+    return db.execute(
+        f"UPDATE delivery SET not_before = NULL, {_COUNT_AS_SENT} WHERE {OPEN_STATES}"
+        " AND notice_id IN (SELECT id FROM notice WHERE due <= ?)",
+        (ms(until),),
+    ).rowcount

@@ -144,7 +144,7 @@ def connect(path: str | Path, read_only: bool) -> sqlite3.Connection:
         db.executescript(_DURABLE)
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise StoreError(Problem("the store is damaged", "restore a backup", str(path)))
-    _migrate(db, path, read_only)
+    migrate(db, path, read_only)
     if not read_only:
         db.executescript(_WATCH)
     return db
@@ -161,7 +161,8 @@ def _make_private(path: str | Path) -> None:
         raise StoreError(unwritable(error, path)) from error
 
 
-def _migrate(db: sqlite3.Connection, path: str | Path, read_only: bool) -> None:
+def migrate(db: sqlite3.Connection, path: str | Path, read_only: bool) -> None:
+    """Brings a store of an older version to this one. Raises StoreError where it is newer, or is only to be read."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise StoreError(
