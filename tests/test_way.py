@@ -25,7 +25,7 @@ from postfixserver import PostfixServer, needs_postfix
 from notifier import control
 from notifier.daemon import PROGRESS_EVERY, Daemon
 from notifier.errors import NotifierError, Problem, StoreError, StoreLocked
-from notifier.inquiries.notices import unapproved
+from notifier.inquiries.notices import Explanation, explained, unapproved
 from notifier.notices import Kind
 from notifier.pages.copies import addresses
 from notifier.publisher import Publisher
@@ -149,6 +149,10 @@ def seen(talk: str, number: int) -> tuple[str, str]:
     return talk, f'{talk}\n  replay = "https://www.bilibili.com/video/BV{number}"'
 
 
+async def told_to(one: Subscriber, house: House) -> tuple[Explanation, ...]:
+    return (await explained(house.config(), house.seminar, one.address, house.now)).rows
+
+
 async def test_replays_are_told_once_to_those_who_want_them(house: House) -> None:
     ada, bob, carol = PEOPLE
     await house.subscribe(ada, replace(bob, declined=frozenset({Kind.REPLAY})), carol)
@@ -174,6 +178,9 @@ async def test_replays_are_told_once_to_those_who_want_them(house: House) -> Non
         for fact in ("王宇航", "video/BV1", "朱通", "video/BV2", "/sessions/2021-11-27"):
             assert fact in words(mail)
         assert "974114" not in words(mail)
+    why = [(row.rule, row.state, row.reason) for row in await told_to(bob, house)]
+    assert ("replay", "no", "the subscriber declined such mail") in why
+    assert "replay no" not in [f"{row.rule} {row.state}" for row in await told_to(ada, house)]
     await house.edit("BV2", "BV3")
     await house.pass_time(house.now + timedelta(days=2))
     await house.stop()

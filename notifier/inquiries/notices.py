@@ -104,7 +104,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What one address gets: deliveries of the past, then notices to come."""
+    """What one address gets: its deliveries, then the other notices, to come or not for it."""
 
     address: str
     state: str
@@ -117,20 +117,22 @@ async def explained(config: Config, seminar: Seminar, address: str, now: datetim
         one = await store.subscriber(normalised_address(address)) if store else None
         if store is None or one is None:
             raise NotifierError(Problem(f"'{address}' is no subscriber", "see notifier subscribers list"))
+        deliveries = await store.deliveries(one.id)
         past = [
             Explanation(
                 d.updated_at if d.state == DeliveryState.SENT else d.notice.due,
                 d.notice.told_session, d.notice.rule, d.state, _heard_of(d, now),
             )
-            for d in await store.deliveries(one.id)
+            for d in deliveries
         ]  # fmt: skip
         facts, seminar = await _facts_at(now, store, seminar)
         decisions = await foresight.decided(
             store, seminar, config.notices.rules, facts, wiring.limits(config), now, ahead=RATE_AHEAD
         )
-    to_come = [_foretold(d, one, seminar, now) for d in decisions if d.verdict is not Verdict.DONE or d.reason]
+    mailed = {d.notice.key for d in deliveries}
+    others = [_foretold(d, one, seminar, now) for d in decisions if d.notice.key not in mailed or d.reason]
     since = f" since {one.changed:%Y-%m-%d}: {one.reason}" if one.reason and one.changed else ""
-    return Explained(one.address, f"{one.state}{since}", (*past, *to_come))
+    return Explained(one.address, f"{one.state}{since}", (*past, *others))
 
 
 def _heard_of(delivery: Delivery, now: datetime) -> str:
@@ -144,8 +146,10 @@ def _foretold(decision: Decision, one: Subscriber, seminar: Seminar, now: dateti
     session = seminar.session(notice.session_id)
     about = searchable(session) if session else ""
     state, reason = str(decision.verdict), decision.reason
-    if decision.verdict is Verdict.DONE:
+    if decision.verdict is Verdict.DONE and reason:
         state = "not sent"
+    elif decision.verdict is Verdict.DONE:
+        state, reason = "no", one.refusal(notice.recipients, about, notice.due) or "it was not for them when it opened"
     elif refusal := one.refusal(notice.recipients, about, max(now, notice.due)):
         state, reason = "no", refusal
     elif decision.verdict is Verdict.WAITING:
