@@ -15,7 +15,7 @@ from samples import DAYS, ROOM, START, seminar, session
 
 from notifier import pages
 from notifier.pages import Site, Snapshot, Templates, atom
-from notifier.talks import Seminar, Speaker, Status, Talk
+from notifier.talks import Link, Seminar, Speaker, Status, Talk
 
 FOLDER = Path(__file__).parents[2] / "templates"
 TEMPLATES = Templates({str(p.relative_to(FOLDER)): p.read_text() for p in FOLDER.rglob("*.*") if p.is_file()})
@@ -105,6 +105,18 @@ def test_an_entry_tells_when_how_and_what_in_plain_markup():
     assert page.select("script, style, link") == []
     assert all(link["href"].startswith("https://") for link in page.select("[href]"))
     assert ROOM.passcode not in content
+
+
+def test_an_entry_leads_to_slides_and_replay_by_what_every_reader_keeps():
+    """Feed readers drop what scripts go by, and validators warn of it."""
+    replay = "https://www.bilibili.com/video/BV1xx411c7mD"
+    talk = replace(FIRST.talks[0], slides=Link("https://slides.example.org/1"), replay=replay)
+    content = texts(read(built(seminar(replace(FIRST, talks=(talk,))))), f"{A}entry/{A}content")[0]
+    page = BeautifulSoup(content, "html.parser")
+    named = {link.get_text(): link.attrs for link in page.select("p > a")}
+    assert named == {"Slides": {"href": "https://slides.example.org/1"}, "Replay": {"href": replay}}
+    kept = {"href", "datetime", "class", "lang", "dir"}
+    assert {name for tag in page.find_all(True) for name in tag.attrs} <= kept
 
 
 def test_the_feed_holds_the_sessions_that_changed_last():
