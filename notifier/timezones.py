@@ -43,9 +43,10 @@ def _is_named(zone: str, sessions: Sequence[Session]) -> bool:
 def told(moment: datetime, zone: str) -> datetime:
     """The moment as an event says it: by the zone's clock, or in UTC where that and the rules would not tell it."""
     local = moment.astimezone(ZoneInfo(zone))
-    # RFC 5545 section 3.3.5: of an hour that is lived through twice, a local time is the first; UTC can say the other.
-    is_plain = not local.fold and _TABLES_BEGIN <= local.year < _TABLES_END
-    return local if is_plain else moment.astimezone(UTC)
+    # RFC 5545 section 3.3.5: of an hour that is lived through twice, a local time is the first. What reads with pytz
+    # takes it for the second.
+    is_plain = local.utcoffset() == local.replace(fold=1 - local.fold).utcoffset()
+    return local if is_plain and _TABLES_BEGIN <= local.year < _TABLES_END else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)

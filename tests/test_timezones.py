@@ -148,8 +148,10 @@ def test_utc_needs_no_zone():
     assert b"VTIMEZONE" not in data
 
 
-def test_the_second_of_two_equal_hours_is_told_in_utc():
+def test_both_of_two_equal_hours_are_told_in_utc():
+    """Where a local time names two, programs that read with pytz take the second, and all others the first."""
     night = datetime(2021, 10, 31, 0, 30, tzinfo=UTC)
     found = event(session(night, end=night + HOURS, timezone="Europe/Berlin"))
-    assert (found.start, found.end) == (night.astimezone(ZoneInfo("Europe/Berlin")), night + HOURS)
-    assert found["DTEND"].to_ical() == b"20211031T013000Z"
+    assert (found["DTSTART"].to_ical(), found["DTEND"].to_ical()) == (b"20211031T003000Z", b"20211031T013000Z")
+    found = event(session(night - HOURS, end=night + 2 * HOURS, timezone="Europe/Berlin"))
+    assert (found["DTSTART"].to_ical(), found["DTEND"].to_ical()) == (b"20211031T013000", b"20211031T033000")
