@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from notifier.subscribers import Subscriber
-from notifier.talks import Livestream, Room, Seminar, Session, Speaker, Talk
+from notifier.talks import Link, Livestream, Room, Seminar, Session, Speaker, Talk
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 START = datetime(2021, 11, 27, 9, 30, tzinfo=SHANGHAI)
@@ -54,6 +55,12 @@ def session(start: datetime = START, **values: Any) -> Session:
         "modified": LONG_AGO,
     }
     return Session(**{**given, **values})
+
+
+def recorded() -> Session:
+    """The same when it is over: both talks can be seen again, and the slides of the first."""
+    first, second = (replace(talk, replay=f"https://www.bilibili.com/video/BV{n}") for n, talk in enumerate(TALKS))
+    return session(talks=(replace(first, slides=Link("https://example.org/slides.pdf")), second))
 
 
 def seminar(*sessions: Session) -> Seminar:

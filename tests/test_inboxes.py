@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import needs
-from samples import ADA, BOB, ROOM, START, seminar, session
+from samples import ADA, BOB, ROOM, START, recorded, seminar, session
 
 from notifier import files, messages
 from notifier.errors import Problem
@@ -39,7 +39,7 @@ SITE = Site(
     unsubscribe_by_mail="bounce@seminar.example.org",
 )
 BEFORE = session(START - timedelta(days=7), room=replace(ROOM, passcode="112233"))
-SHOWN = {Kind.CANCELLED: session(status=Status.CANCELLED)}
+SHOWN = {Kind.CANCELLED: session(status=Status.CANCELLED), Kind.REPLAY: recorded()}
 
 
 def every_mail() -> Iterator[Message]:

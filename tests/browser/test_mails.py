@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import needs
 from playwright.sync_api import Browser, Page
-from samples import DAYS, HOURS, ROOM, START, TALKS, seminar, session
+from samples import DAYS, HOURS, ROOM, START, TALKS, recorded, seminar, session
 from stage import chromium
 
 from notifier import files, letters
@@ -29,7 +29,11 @@ BEFORE = session(START - 7 * DAYS - HOURS, room=ROOM_BEFORE, talks=(Talk("T", sp
 ENDLESS = "endless" * 50
 UNBROKEN = session(
     notice=ENDLESS,
-    talks=(Talk(ENDLESS, speakers=(Speaker(ENDLESS, (ENDLESS,)),), abstract=ENDLESS),),
+    talks=(
+        Talk(
+            ENDLESS, speakers=(Speaker(ENDLESS, (ENDLESS,)),), abstract=ENDLESS, replay=f"https://b.example/{ENDLESS}"
+        ),
+    ),
     room=Room(f"https://meeting.tencent.com/dm/{ENDLESS}", ENDLESS, ENDLESS, ENDLESS),
     livestream=Livestream(f"https://live.bilibili.com/{ENDLESS}"),
 )
@@ -49,7 +53,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def html(kind: Kind, language: str, about=None) -> str:
-    matter = Matter(kind, about or session(), seminar(), "https://seminar.example.org", BEFORE)
+    about = about or (recorded() if kind is Kind.REPLAY else session())
+    matter = Matter(kind, about, seminar(), "https://seminar.example.org", BEFORE)
     return letters.write(TEMPLATES, matter, language, "America/New_York").html
 
 
@@ -62,7 +67,7 @@ def test_a_mail_is_accessible_and_its_button_in_sight_on_a_small_telephone(page,
         found = Axe().run(page, options=RULES)
         assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
     bottoms = page.evaluate("[...document.querySelectorAll('.button')].map((b) => b.getBoundingClientRect().bottom)")
-    assert len(bottoms) == {Kind.CANCELLED: 0, Kind.CONFIRMATION: 2}.get(kind, 1)
+    assert len(bottoms) == {Kind.CANCELLED: 0, Kind.CONFIRMATION: 2, Kind.REPLAY: 2}.get(kind, 1)
     assert [bottom for bottom in bottoms[:1] if bottom > SMALL_TELEPHONE["height"]] == []
 
 
