@@ -23,7 +23,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from notifier import clock, control, desk, files, foresight, letters, notices, pages, systemd, wiring
+from notifier import bulletins, clock, control, desk, files, foresight, letters, notices, pages, systemd, wiring
 from notifier.collector import Collector, Leniency
 from notifier.config import Config
 from notifier.control import Request
@@ -75,6 +75,7 @@ class Daemon:
         self._progress_told: datetime | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconciled = clock.since_boot()
+        self._reconciling = asyncio.Lock()
 
     async def run(self) -> None:
         """Lives until SIGTERM, SIGINT or `stop`.
@@ -327,6 +328,10 @@ class Daemon:
     # --- reconcile ---
 
     async def _reconcile(self) -> None:
+        async with self._reconciling:
+            await self._derive_anew()
+
+    async def _derive_anew(self) -> None:
         now = self._now()
         self._doubt = self._guard.observe(now, clock.since_boot())
         await self._hold()
@@ -414,10 +419,7 @@ class Daemon:
 
     async def reload(self, *, allow_removals: bool = False) -> str:
         """Reads templates and list now and says what changed. What cannot be used is refused, and the old one stays."""
-        if self._doubt:
-            raise NotifierError(
-                Problem(f"nothing is published now: {self._doubt}", "set the clock, or wait ten minutes")
-            )
+        self._refuse_in_doubt()
         systemd.tell("RELOADING=1", f"MONOTONIC_USEC={int(clock.since_boot().total_seconds() * 1e6)}")
         try:
             self._mail_templates, self._publisher.templates = self._templates()
@@ -429,6 +431,12 @@ class Daemon:
             systemd.tell("READY=1")
             self._dispatcher.mended()
             self._wake.set()
+
+    def _refuse_in_doubt(self) -> None:
+        if self._doubt:
+            raise NotifierError(
+                Problem(f"nothing is published now: {self._doubt}", "set the clock, or wait ten minutes")
+            )
 
     def _show(self, snapshot: Snapshot) -> None:
         self._mailroom.renew(self._mail_templates)
@@ -468,6 +476,8 @@ class Daemon:
                 }
             case "reload":
                 return {"changed": await self.reload(allow_removals=request["accept_removals"])}
+            case "announce":
+                return await self._announce(request["session"], request["line"])
             case _:
                 if request.get("is_sent"):
                     await self._open_before_it_is_counted()
@@ -483,7 +493,35 @@ class Daemon:
         """Opens what is due while nothing can be sent yet: what is opened afterwards would be sent after all."""
         if self._doubt:
             raise NotifierError(Problem(f"what is due is not known: {self._doubt}", "set the clock"))
-        await self._settle(self._now())
+        async with self._reconciling:
+            await self._settle(self._now())
+
+    async def _announce(self, session_id: str, line: str | None) -> dict[str, Any]:
+        """Has the line shown and mailed, or the one before taken away where it is None; says to how many it goes.
+
+        Raises NotifierError where it cannot be announced.
+        """
+        self._refuse_in_doubt()
+        async with self._reconciling:
+            bulletin = bulletins.announced(
+                self._publisher.seminar,
+                session_id,
+                line,
+                (await self._store.facts()).bulletins.get(session_id),
+                levels=self._config.visibility.levels,
+                now=self._now(),
+            )
+            await self._store.announce(bulletin)
+            log.info("announced session=%s number=%d line=%r", session_id, bulletin.number, bulletin.line)
+            await self._derive_anew()
+        settled = (await self._store.facts()).settled.get(session_id, ())
+        return {
+            "session": session_id,
+            "number": bulletin.number,
+            "until": bulletin.until.isoformat(),
+            "people": next((one.reached for one in settled if one.rule == bulletin.rule), 0),
+            "hold": self._dispatcher.hold,
+        }
 
     def trouble(self) -> dict[str, str]:
         """What needs a person, by cause."""

@@ -91,6 +91,7 @@ def _texts(old: Session, new: Session) -> Iterator[tuple[Field, str, str]]:
         for before, after in talks:
             for pair in zip(texts_of(before), texts_of(after), strict=True):
                 yield field, *pair
+    yield Field.NOTICE, old.urgent, new.urgent
     yield Field.NOTICE, old.notice, new.notice
 
 

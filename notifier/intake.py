@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
-from notifier import revisions, talklists
+from notifier import bulletins, revisions, talklists
 from notifier.errors import Problem, TalkListError
 from notifier.revisions import BARE, Frame, Identity
 from notifier.talklists import Context, Reading
@@ -43,11 +44,13 @@ def take(
     now: datetime,
     allow_removals: bool = False,
     untold: Collection[str] = (),
+    lines: Mapping[str, str] = MappingProxyType({}),
     frame: Frame = BARE,
 ) -> Intake:
     """The list in these bytes as the successor of the previous one, its sessions recognised and stamped.
 
     Sessions that it lacks and whose ids are `untold`, cancelled ones of which somebody has yet to be told, stay.
+    `lines` are those of the bulletins that are out, by the id of the session that they are about.
 
     Raises:
         SourceError: the bytes are no text.
@@ -60,6 +63,7 @@ def take(
     if previous and not allow_removals:
         refuse_losses(previous, data, recognised, context.source)
         recognised = _with_untold(previous.seminar, recognised, untold)
+    recognised = bulletins.with_lines(recognised, lines)
     stamped, changed = revisions.stamp(recognised, identities, domain=domain, now=now, previous=old, frame=frame)
     return Intake(Accepted(stamped, data, context.source, now), changed, (*reading.warnings, *doubts))
 

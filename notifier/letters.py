@@ -110,6 +110,7 @@ def _values(matter: Matter, language: str, zone: str) -> dict[str, Any]:
         "clocks": _clocks(session, zone, language) if session else (),
         "clocks_before": _clocks(before, zone, language) if before and has_moved else (),
         "is_back": is_back,
+        "urgent": session.urgent if session and matter.kind is Kind.URGENT else "",
         # Links are not among the words: the new one stands below to be pressed, and nobody should press the old one.
         "changes": [differences.describe(c, language, with_links=False) for c in changes if c.field not in shown],
         "base_url": matter.base_url,
@@ -224,7 +225,8 @@ def _samples() -> Iterator[Matter]:
         bare,
         talks=(talk, Talk()),
         status=Status.TENTATIVE,
-        notice="It starts late.",
+        notice="It starts late.\nBring your own tea.",
+        urgent="It starts late.",
         room=Room("https://meeting.tencent.com/dm/x", "123456789", "123456", "12345678901", "https://example.org/get"),
         livestream=Livestream("https://example.org/live", "live"),
     )

@@ -39,6 +39,15 @@ class _Told:
         return self.shown is None or notices.audience(self.kind, self.shown, now) is self.audience
 
 
+def misleads(claim: Claim, session: Session) -> bool:
+    """Whether mail for this claim would tell what is no longer so of the session, or of what was taken back."""
+    is_taken_back = claim.session is not None and claim.session.urgent != session.urgent
+    # What it tells of a change besides is still to be told.
+    if claim.notice.kind is Kind.URGENT and claim.before is None and is_taken_back:
+        return True
+    return notices.is_stale(claim.notice.kind, claim.session, session)
+
+
 class Mailroom:
     """Composes one seminar's mail for every lane; `seminar` and `keyring` give the list and the keys as they are.
 
@@ -84,7 +93,7 @@ class Mailroom:
     def _told_by(self, claim: Claim) -> _Told:
         kind, seminar = claim.notice.kind, self._seminar()
         session = seminar.session(claim.notice.told_session)
-        if kind not in OF_SUBSCRIPTIONS and (session is None or notices.is_stale(kind, claim.session, session)):
+        if kind not in OF_SUBSCRIPTIONS and (session is None or misleads(claim, session)):
             return _Told(seminar, claim.notice_id, kind, None, is_stale=True)
         if session is None:
             return _Told(seminar, claim.notice_id, kind, None)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from notifier import revisions
+from notifier.bulletins import Bulletin
 from notifier.recognition import paired_talks
 from notifier.revisions import Difference
 from notifier.spans import format_span
@@ -39,6 +40,7 @@ class Kind(StrEnum):
     REMINDER = "reminder"
     CHANGE = "change"
     CANCELLED = "cancelled"
+    URGENT = "urgent"
     REPLAY = "replay"
     CONFIRMATION = "confirmation"
     WELCOME = "welcome"
@@ -78,8 +80,8 @@ class Recipients:
 class Notice:
     """One announcement about one session, due at one instant, addressed to nobody yet.
 
-    `rule` names what made it due (`announcement`, `reminder-1d`, `change-2`); `generation` counts the changes of
-    schedule that people were told of. No subscriber ever gets two of the same (session, rule, generation).
+    `rule` names what made it due (`announcement`, `reminder-1d`, `change-2`, `urgent-1`); `generation` counts the
+    changes of schedule that people were told of. No subscriber ever gets two of the same (session, rule, generation).
     `head_start` is how much earlier than its rule says it is due, so that the last one gets it in time, too.
 
     One about a subscription has `@` before the id of the session that it tells of besides, or `@` alone; its rule is
@@ -130,7 +132,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A notice, its verdict now, and the reason in words. `before` is what people were told, in a change.
+    """A notice, its verdict now, and the reason in words. `before` is what people were told, where that has changed.
 
     `needs_approval` where it waits until a person lets it out, or its due instant comes.
     """
@@ -178,7 +180,8 @@ class Facts:
 
     `baseline` is the daemon's first start; `rules` when each rule was first seen; `settled` the notices of each
     session that are settled; `told` the session as people were last told of it; `leads` the lead times that
-    subscribers chose for themselves; `approved` the notices that a person let out, and when.
+    subscribers chose for themselves; `approved` the notices that a person let out, and when; `bulletins` the last one
+    of each session.
     """
 
     baseline: datetime
@@ -187,6 +190,7 @@ class Facts:
     told: Mapping[str, Session] = field(default_factory=dict)
     leads: frozenset[timedelta] = frozenset()
     approved: Mapping[Key, datetime] = field(default_factory=dict)
+    bulletins: Mapping[str, Bulletin] = field(default_factory=dict)
 
 
 def decide(
@@ -281,8 +285,13 @@ def _of_session(
     scheduled = tuple(_begun_early(n, head_starts) for n in _scheduled(session, rules, facts, generation))
     done = {(s.rule, s.generation): s for s in settled}
     change = _change(session, rules, facts, now)
-    if change is not None and change.verdict is Verdict.OPEN:
-        yield from _change_with_what_it_replaces(change, scheduled, done, now)
+    urgent = _urgent(session, facts, change, generation, now)
+    is_urgent = urgent is not None and urgent.verdict is Verdict.OPEN
+    if urgent is not None and not is_urgent:
+        yield urgent
+    news = urgent if is_urgent and change is not None else change
+    if news is not None and news.verdict is Verdict.OPEN:
+        yield from _with_what_it_replaces(news, scheduled, done, now)
         return
     if change is not None:
         yield change
@@ -293,6 +302,9 @@ def _of_session(
             candidates.append(notice)
         else:
             yield decision
+    candidates.sort(key=lambda n: (n.due, n.key))
+    if urgent is not None and is_urgent:
+        candidates.append(urgent.notice)  # the last of them, whatever its time: it is what people wait for
     yield from _coalesced(candidates)
     yield from _replay(session, rules, facts, now)
 
@@ -387,10 +399,10 @@ def _judge_due(notice: Notice, session: Session, facts: Facts, now: datetime) ->
 
 
 def _coalesced(candidates: Sequence[Notice]) -> Iterator[Decision]:
-    """After a pause only the latest due notice opens, and it goes to everyone whom the earlier ones were for."""
+    """Of notices that could open only the last does, as after a pause: for everyone whom those before it were for."""
     if not candidates:
         return
-    *earlier, latest = sorted(candidates, key=lambda n: (n.due, n.key))
+    *earlier, latest = candidates
     recipients = latest.recipients
     for notice in earlier:
         recipients |= notice.recipients
@@ -436,14 +448,42 @@ def _change(session: Session, rules: Rules, facts: Facts, now: datetime) -> Deci
     return Decision(notice, Verdict.OPEN, before=before)
 
 
+def _urgent(session: Session, facts: Facts, change: Decision | None, generation: int, now: datetime) -> Decision | None:
+    """The notice of the bulletin of this session, if there is one: it waits for nothing.
+
+    A change that is still to be told is told with it: whoever announces something has most likely just edited the list,
+    and readers get one mail that holds all of it.
+    """
+    bulletin = facts.bulletins.get(session.id)
+    if bulletin is None:
+        return None
+    deadline = min(bulletin.until, session.end.astimezone(UTC))
+    told = Recipients(told=True)
+    notice = Notice(session.id, Kind.URGENT, bulletin.rule, generation, bulletin.at, deadline, recipients=told)
+    if fact := next((s for s in facts.settled.get(session.id, ()) if s.rule == bulletin.rule), None):
+        reason = "" if fact.verdict is Verdict.OPEN else f"{fact.verdict}: {fact.reason}"
+        return Decision(replace(notice, generation=fact.generation), Verdict.DONE, reason)
+    if not bulletin.line:
+        return Decision(notice, Verdict.SKIPPED, "the line before was taken away")
+    if session.is_cancelled:
+        return Decision(notice, Verdict.DONE, "the session is cancelled")
+    if now >= deadline:
+        return Decision(notice, Verdict.EXPIRED, "the session was over before it could be sent")
+    if now < notice.due:
+        return Decision(notice, Verdict.WAITING, "the clock was set back")
+    if change is None:
+        return Decision(notice, Verdict.OPEN)
+    return Decision(replace(notice, generation=change.notice.generation), Verdict.OPEN, before=change.before)
+
+
 def _settled_at(edited: datetime, soonest: datetime, settle: timedelta) -> datetime:
     return max(edited, min(edited + settle, soonest - URGENT))
 
 
-def _change_with_what_it_replaces(
+def _with_what_it_replaces(
     change: Decision, scheduled: Sequence[Notice], done: Mapping[tuple[str, int], Settled], now: datetime
 ) -> Iterator[Decision]:
-    """The open change, and what is due besides: the change carries the join block and takes its place."""
+    """The open change or bulletin, and what is due besides: it carries the join block and takes its place."""
     generation = change.notice.generation
     recipients = change.notice.recipients
     for notice in scheduled:
@@ -453,9 +493,9 @@ def _change_with_what_it_replaces(
         elif notice.due > now:
             yield Decision(replaced, Verdict.WAITING)
         else:
-            if change.notice.kind is Kind.CHANGE and (notice.rule, notice.generation) not in done:
+            if change.notice.kind is not Kind.CANCELLED and (notice.rule, notice.generation) not in done:
                 recipients |= notice.recipients
-            yield Decision(replaced, Verdict.SUPERSEDED, "the change mail takes its place")
+            yield Decision(replaced, Verdict.SUPERSEDED, f"the {change.notice.kind} mail takes its place")
     yield replace(change, notice=replace(change.notice, recipients=recipients))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from notifier import intake, notices, pages, revisions, wiring
+from notifier import bulletins, intake, notices, pages, revisions, wiring
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem
 from notifier.intake import Accepted
@@ -86,7 +86,7 @@ class Publisher:
             if self.accepted is None:
                 raise
             self.refuse(error)
-            await self._stamp_anew(self.accepted, now)
+            await self._stamp_anew(now)
             await self._publish()
 
     async def look(self, now: datetime) -> None:
@@ -99,6 +99,7 @@ class Publisher:
                 await self._take(data, now)
         except NotifierError as error:
             self.refuse(error)
+        await self._take_up_bulletins(now)
         if self.snapshot is None or not self.snapshot.is_true_at(now):
             await self._publish()
 
@@ -119,6 +120,7 @@ class Publisher:
             stored = await self._store.identities()
             ahead = self._witness.newer_than(stored)
             untold = await self._untold(now)
+            lines = await self._lines(now)
             try:
                 taken = await asyncio.to_thread(
                     intake.take,
@@ -131,6 +133,7 @@ class Publisher:
                     now=now,
                     allow_removals=allow_removals,
                     untold=untold,
+                    lines=lines,
                     frame=wiring.frame(self._config),
                 )
             except NotifierError:
@@ -153,6 +156,16 @@ class Publisher:
         waiting = [d.notice for d in decisions if d.verdict in (Verdict.WAITING, Verdict.OPEN)]
         on_their_way = [one.notice for one in await self._store.progress()]
         return frozenset(n.session_id for n in (*waiting, *on_their_way) if n.kind is Kind.CANCELLED)
+
+    async def _take_up_bulletins(self, now: datetime) -> None:
+        """Publishes what was announced since the last look, and what was then without what is no longer out."""
+        async with self._taking:
+            if bulletins.with_lines(self.seminar, await self._lines(now)) is not self.seminar:
+                await self._stamp_anew(now)
+                await self._publish()
+
+    async def _lines(self, now: datetime) -> dict[str, str]:
+        return bulletins.lines((await self._store.facts()).bulletins.values(), now)
 
     async def _keep(self, accepted: Accepted, identities: Sequence[Identity]) -> None:
         """Holds the list and what its sessions are known by, on the disk before anything of it is published."""
@@ -190,11 +203,13 @@ class Publisher:
             facts["hold"] = OLD_STORE
         await self._store.note(facts)
 
-    async def _stamp_anew(self, accepted: Accepted, now: datetime) -> None:
+    async def _stamp_anew(self, now: datetime) -> None:
+        assert self.accepted is not None
+        accepted = self.accepted
         stored = await self._store.identities()
         ahead = self._witness.newer_than(stored)
         seminar, changed = revisions.stamp(
-            accepted.seminar,
+            bulletins.with_lines(accepted.seminar, await self._lines(now)),
             stored | ahead,
             domain=wiring.domain(self._config),
             now=now,

@@ -169,6 +169,7 @@ class Session(_Safe):
     `id` is the organiser's permanent name for it. `uid`, `revision` (the SEQUENCE of RFC 5545 section 3.8.7.4),
     `created`, `modified` and `edited` are facts that `revisions` adds; a session fresh from a talk list has none.
     `edited` is when it was changed itself, None where that was at `modified`, the last change of how it is shown.
+    `urgent` is the line of the bulletin that is out about it, which is in no talk list.
     """
 
     id: str
@@ -186,6 +187,7 @@ class Session(_Safe):
     created: datetime | None = None
     modified: datetime | None = None
     edited: datetime | None = None
+    urgent: str = ""
 
     _paragraphs = frozenset({"notice"})
 
@@ -253,13 +255,21 @@ def without_passcode(url: str) -> str:
     return re.sub("[?&](?=#|$)", "", _PASSCODE.sub("", url)) if _PASSCODE.search(url) else url
 
 
-def shown_to(audience: Audience, session: Session, levels: Mapping[str, Audience]) -> Session:
-    """The session with every join field blanked that this audience may not see.
+def hidden_from(audience: Audience, levels: Mapping[str, Audience]) -> frozenset[str]:
+    """Which of `JOIN_FIELDS` this audience may not see; `levels` names the least audience, and the public else."""
+    return frozenset(name for name in JOIN_FIELDS if levels.get(name, Audience.PUBLIC) > audience)
 
-    `levels` names the least audience for each of `JOIN_FIELDS`; a field it does not name is public. Who may not see the
-    passcode does not see it in a link either. Everything that is published passes through here.
+
+def shown_to(audience: Audience, session: Session, levels: Mapping[str, Audience]) -> Session:
+    """The session as readers see it: every join field blanked that this audience may not see, what is urgent on top.
+
+    Who may not see the passcode does not see it in a link either. The urgent line becomes the first of the notice,
+    which stands above all else wherever a session is shown. Everything that is published passes through here, and some
+    of it twice, for one audience and for another.
     """
-    hidden = {name for name in JOIN_FIELDS if levels.get(name, Audience.PUBLIC) > audience}
+    if not session.notice.startswith(session.urgent):
+        session = replace(session, notice=f"{session.urgent}\n{session.notice}")
+    hidden = hidden_from(audience, levels)
     if not hidden:
         return session
     room = replace(session.room, **dict.fromkeys(hidden - {"livestream"}, ""))

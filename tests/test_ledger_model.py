@@ -13,6 +13,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from samples import ADA, BOB, CAROL, DAYS, HOURS, START, session
 
+from notifier.bulletins import Bulletin, lines
+from notifier.mailroom import misleads
 from notifier.notices import (
     CLOSED_DOOR,
     OF_SUBSCRIPTIONS,
@@ -20,7 +22,6 @@ from notifier.notices import (
     Rules,
     Verdict,
     decide,
-    is_stale,
     needed_head_starts,
     rule_names,
 )
@@ -57,6 +58,8 @@ class Sent:
     at: datetime
     facts: tuple[datetime, bool, str]
     is_resend: bool
+    line: str
+    tells_change: bool
 
 
 class Ledger(RuleBasedStateMachine):
@@ -68,6 +71,7 @@ class Ledger(RuleBasedStateMachine):
         self.now = START - 9 * DAYS
         self.session = session(START, created=self.now - DAYS, modified=self.now - DAYS)
         self.sent: list[Sent] = []
+        self.bulletins: list[Bulletin] = []
         self.left: set[str] = set()
         self.refused: set[str] = set()
         self.on_wire: list[tuple[Claim, Fate]] = []
@@ -119,6 +123,13 @@ class Ledger(RuleBasedStateMachine):
     def replays_come_and_go(self, replays: tuple[str, str]) -> None:
         talks = zip(self.session.talks, replays, strict=True)
         self.edit(talks=tuple(replace(talk, replay=url) for talk, url in talks))
+
+    @precondition(lambda self: hasattr(self, "store") and self.now < self.session.end and not self.session.is_cancelled)
+    @rule(line=st.sampled_from(["late", "very late", ""]))
+    def something_is_announced_or_taken_back(self, line: str) -> None:
+        self.bulletins.append(Bulletin(self.session.id, len(self.bulletins) + 1, line, self.now, self.session.end))
+        self.run(self.store.announce(self.bulletins[-1]))
+        self.tick()
 
     @rule(address=addresses)
     def somebody_joins(self, address: str) -> None:
@@ -182,6 +193,7 @@ class Ledger(RuleBasedStateMachine):
             self.session = replace(edited, modified=self.now)
 
     def tick(self) -> None:
+        self.edit(urgent=lines(self.bulletins[-1:], self.now).get(self.session.id, ""))
         seminar = Seminar("jsml", "Seminar", "Asia/Shanghai", sessions=(self.session,))
         past = self.run(self.store.facts())
         decisions = decide(seminar, RULES, past, self.now)
@@ -197,7 +209,7 @@ class Ledger(RuleBasedStateMachine):
 
     def put_on_wire(self, claim: Claim, fate: Fate) -> None:
         """Composes and intends it; if it is taken, it is so before we hear of it."""
-        if claim.notice.kind not in OF_SUBSCRIPTIONS and is_stale(claim.notice.kind, claim.session, self.session):
+        if claim.notice.kind not in OF_SUBSCRIPTIONS and misleads(claim, self.session):
             self.record(Result(claim, unsent(claim), self.now + MINUTE, counts=False))
         elif self.run(self.store.intend([claim], self.now)) == [True]:
             if fate in (Fate.TAKEN, Fate.TAKEN_AND_CUT):
@@ -227,8 +239,9 @@ class Ledger(RuleBasedStateMachine):
         one: Subscriber = claim.subscriber
         if not claim.notice.told_session:
             return
-        told = facts(self.session)
-        self.sent.append(Sent(one.address, claim.notice.key, claim.notice.kind, self.now, told, claim.resends > 0))
+        told, key, kind = facts(self.session), claim.notice.key, claim.notice.kind
+        is_resend, is_news = claim.resends > 0, claim.before is not None
+        self.sent.append(Sent(one.address, key, kind, self.now, told, is_resend, self.session.urgent, is_news))
 
     # --- what must always hold ---
 
@@ -255,6 +268,16 @@ class Ledger(RuleBasedStateMachine):
     def no_reminder_comes_when_the_door_is_closed(self) -> None:
         for s in getattr(self, "sent", ()):
             assert s.kind is not Kind.REMINDER or s.at < s.facts[0] - CLOSED_DOOR
+
+    @invariant()
+    def a_line_is_mailed_as_it_was_said_while_it_is_out_and_once(self) -> None:
+        urgent = [s for s in getattr(self, "sent", ()) if s.kind is Kind.URGENT]
+        for s in urgent:
+            bulletin = self.bulletins[int(s.key[1].removeprefix("urgent-")) - 1]
+            assert s.at < bulletin.until
+            assert s.line == bulletin.line or (s.tells_change and not s.line)
+        mails = [(s.address, s.key[1]) for s in urgent if not s.is_resend]
+        assert len(mails) == len(set(mails))
 
     @invariant()
     def whoever_was_taken_off_the_queue_is_told_by_a_later_mail(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from samples import DAYS, HOURS, LONG_AGO, ROOM, SHANGHAI, START, TALKS, seminar, session
 
+from notifier.bulletins import Bulletin
 from notifier.notices import (
     CLOSED_DOOR,
     HEAD_START,
@@ -729,3 +730,91 @@ def test_whatever_is_edited_one_mail_at_most_tells_of_it_by_day_and_none_is_forg
     is_to_be = about.end + LOOK_BACK > now and about.end <= now - 30 * HOURS and not (about.quiet or about.is_cancelled)
     if is_to_be and any(talk.replay for talk in about.talks) and not any(talk.replay for talk in known.talks):
         assert told_at
+
+
+# Bulletins -----------------------------------------------------------------------------------------------------------
+
+NOON = START - 20 * MINUTES
+TOLD = tuple(opened(name) for name in rule_names(RULES))
+
+
+def bulletin(line: str = "Starts late", number: int = 1, at: datetime = NOON) -> dict[str, Bulletin]:
+    return {"2021-11-27": Bulletin("2021-11-27", number, line, at, START.astimezone(UTC) + 2 * HOURS)}
+
+
+def urgent(now: datetime, facts: Facts, of: Session | None = None) -> Decision:
+    (found,) = [d for d in decide(seminar(of or session()), RULES, facts, now) if d.notice.kind is Kind.URGENT]
+    return found
+
+
+def test_a_bulletin_opens_at_once_for_those_who_know_the_session() -> None:
+    facts = Facts(LONG_AGO, settled={"2021-11-27": TOLD}, told={"2021-11-27": session()}, bulletins=bulletin())
+    found = urgent(NOON, facts)
+    assert (found.verdict, found.notice.name) == (Verdict.OPEN, "2021-11-27/urgent-1/0")
+    assert (found.notice.due, found.notice.recipients) == (NOON, Recipients(told=True))
+    assert found.notice.deadline == START + 2 * HOURS
+
+
+def test_a_bulletin_opens_once_whatever_is_edited_later() -> None:
+    done = (*TOLD, opened("urgent-1", Kind.URGENT, at=NOON))
+    facts = Facts(LONG_AGO, settled={"2021-11-27": done}, told={"2021-11-27": session()}, bulletins=bulletin())
+    moved = session(START + HOURS, modified=NOON + MINUTES)
+    for of in (session(), moved):
+        assert urgent(NOON + 5 * MINUTES, facts, of).verdict is Verdict.DONE
+    assert urgent(NOON, replace(facts, bulletins=bulletin(number=2))).verdict is Verdict.OPEN
+
+
+def test_a_bulletin_is_never_sent_when_its_session_is_over_or_off() -> None:
+    facts = Facts(LONG_AGO, settled={"2021-11-27": TOLD}, bulletins=bulletin())
+    assert urgent(START + 2 * HOURS - MINUTES, facts).verdict is Verdict.OPEN
+    assert urgent(START + 2 * HOURS, facts).verdict is Verdict.EXPIRED
+    assert urgent(NOON, facts, session(status=Status.CANCELLED)).verdict is Verdict.DONE
+    put_off = session(START + 14 * DAYS, modified=NOON)
+    assert urgent(START + 2 * HOURS, facts, put_off).verdict is Verdict.EXPIRED
+
+
+def test_a_bulletin_that_is_mute_settles_itself_without_a_mail() -> None:
+    facts = Facts(LONG_AGO, settled={"2021-11-27": TOLD}, bulletins=bulletin("", 2))
+    assert urgent(NOON, facts).verdict is Verdict.SKIPPED
+
+
+def test_a_reminder_that_is_due_with_a_bulletin_is_part_of_its_mail() -> None:
+    now = START - HOURS
+    facts = Facts(
+        LONG_AGO, settled={"2021-11-27": TOLD[:2]}, told={"2021-11-27": session()}, bulletins=bulletin(at=now)
+    )
+    decisions = decide(seminar(), RULES, facts, now)
+    assert only(decisions, Verdict.SUPERSEDED).notice.rule == "reminder-1h"
+    assert only(decisions, Verdict.OPEN).notice.recipients == Recipients(
+        told=True, leads=frozenset({HOURS}), by_default=True
+    )
+
+
+def test_a_bulletin_takes_the_place_of_nothing_that_could_not_open() -> None:
+    """An announcement that waits for its talks is for everyone, and a bulletin is not."""
+    bare = session(talks=())
+    now = START - 5 * DAYS
+    facts = Facts(LONG_AGO, bulletins=bulletin(at=now))
+    found = {d.notice.rule: d for d in decide(seminar(bare), RULES, facts, now)}
+    assert found["announcement"].verdict is Verdict.WAITING
+    assert found["urgent-1"].notice.recipients == Recipients(told=True)
+
+
+@pytest.mark.parametrize("needs_approval", [False, True])
+def test_a_change_that_waits_is_told_with_the_bulletin(needs_approval: bool) -> None:
+    now = START - 3 * HOURS
+    rules = replace(RULES, approve_above=1 if needs_approval else 0)
+    moved = session(START + HOURS, modified=now - MINUTES)
+    facts = Facts(
+        LONG_AGO, settled={"2021-11-27": TOLD[:2]}, told={"2021-11-27": session()}, bulletins=bulletin(at=now)
+    )
+    decisions = decide(seminar(moved), rules, facts, now)
+    found = only(decisions, Verdict.OPEN)
+    assert (found.notice.name, found.before) == ("2021-11-27/urgent-1/1", session())
+    assert {d.notice.generation for d in decisions} == {1}
+    assert Kind.CHANGE not in {d.notice.kind for d in decisions}
+
+
+def test_a_bulletin_waits_for_the_clock_where_that_was_set_back() -> None:
+    facts = Facts(LONG_AGO, settled={"2021-11-27": TOLD}, bulletins=bulletin())
+    assert urgent(NOON - MINUTES, facts).verdict is Verdict.WAITING

@@ -208,6 +208,7 @@ CHANGES: dict[str, Any] = {
     "talks": (WANG,),
     "status": Status.TENTATIVE,
     "notice": "Late",
+    "urgent": "Very late",
     "room": replace(ROOM, passcode=""),
     "livestream": Livestream("https://live.example"),
 }

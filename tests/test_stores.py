@@ -14,15 +14,17 @@ from hypothesis import given
 from samples import ADA, BOB, CAROL, DAYS, HOURS, LONG_AGO, START, seminar, session
 from test_subscribers import people
 
+from notifier.bulletins import Bulletin
 from notifier.errors import LimitError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
 from notifier.returns import Meaning
 from notifier.revisions import Identity
-from notifier.stores import Claim, Consent, DeliveryState, Result, Returned, Review, Store
+from notifier.stores import APPROVAL, Claim, Consent, DeliveryState, Result, Returned, Review, Store
 from notifier.stores.sqlite import SqliteStore
 from notifier.stores.sqlite.deliveries import RESENDS
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, searchable
+from notifier.talks import Session
 
 NOW = START - DAYS
 EVE = Subscriber("eve@example.org", language="zh")
@@ -770,3 +772,87 @@ async def test_a_mail_on_the_wire_when_its_change_is_told_is_not_sent_again(stor
         await store.record([Result(ada, DeliveryState(how), NOW, reply="later")], NOW)
     rows = await store.deliveries(ada.subscriber.id)
     assert [(d.notice.rule, d.state) for d in rows] == [("reminder-1d", "cancelled"), ("change-1", "queued")]
+
+
+# --- bulletins ---
+
+
+def urgent(number: int, verdict: Verdict = Verdict.OPEN, before: Session | None = None) -> Decision:
+    return Decision(notice(f"urgent-{number}", Recipients(told=True)), verdict, before=before)
+
+
+async def test_the_last_bulletin_of_each_session_is_kept(store: Store) -> None:
+    said = Bulletin("报告/1", 2, "推迟15分钟", NOW, NOW + HOURS)
+    await store.announce(replace(said, number=1, line="Late"))
+    await store.announce(said)
+    await store.announce(replace(said, session_id="2021-12-11"))
+    known = (await store.facts()).bulletins
+    assert (known["报告/1"], set(known)) == (said, {"报告/1", "2021-12-11"})
+
+
+async def test_a_word_for_a_session_of_any_name_is_kept(store: Store) -> None:
+    await store.note({f"{APPROVAL}报告/1/change-1/0": NOW.isoformat()})
+    assert (await store.facts()).approved == {("报告/1", "change-1", 0): NOW}
+
+
+async def test_what_is_urgent_is_claimed_before_all_else(store: Store) -> None:
+    other = replace(notice(), session_id="2021-12-11", deadline=NOW + HOURS)
+    await store.settle([Decision(other, Verdict.OPEN)], session(id="2021-12-11"), NOW)
+    await store.settle([opening("announcement")], session(), NOW)
+    for claim in await store.claim(2, NOW):
+        await sent(store, claim)
+    await store.settle([opening()], session(), NOW)
+    assert await store.settle([urgent(1)], session(urgent="Late"), NOW) == [3]
+    claims = await store.claim(9, NOW)
+    assert [claim.notice.rule for claim in claims] == ["urgent-1"] * 3 + ["reminder-1d"]
+    assert claims[0].session == session(urgent="Late")
+
+
+async def test_a_bulletin_is_for_those_who_were_told_and_stands_for_what_says_less(store: Store) -> None:
+    await store.settle([opening("reminder-1h", Recipients(leads=frozenset({HOURS})))], session(), NOW)
+    assert await store.settle([urgent(1)], session(), NOW) == [0]
+    await store.settle([opening()], session(), NOW)
+    (first, *_) = await store.claim(1, NOW)
+    await sent(store, first)
+    assert await store.settle([urgent(2)], session(), NOW) == [3]
+    told = await states(store)
+    assert sorted(told.values()) == [["cancelled", "queued"], ["cancelled", "queued"], ["sent", "queued"]]
+
+
+async def test_a_change_that_waits_for_its_mail_goes_out_beside_a_bulletin(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    change = Decision(notice("change-1", Recipients(told=True)), Verdict.OPEN, before=session())
+    await store.settle([change], session(), NOW)
+    await store.settle([urgent(1)], session(), NOW)
+    assert set(map(tuple, (await states(store)).values())) == {("cancelled", "queued", "queued")}
+
+
+async def test_a_bulletin_that_tells_of_a_change_stands_for_all_before_it(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    change = Decision(notice("change-1", Recipients(told=True)), Verdict.OPEN, before=session())
+    await store.settle([change], session(), NOW)
+    await store.settle([urgent(1, before=session())], session(), NOW)
+    assert set(map(tuple, (await states(store)).values())) == {("cancelled", "cancelled", "queued")}
+
+
+@pytest.mark.parametrize("verdict", [Verdict.OPEN, Verdict.SKIPPED])
+async def test_of_a_bulletin_that_was_taken_back_no_mail_leaves(store: Store, verdict: Verdict) -> None:
+    await store.settle([opening()], session(), NOW)
+    for claim in await store.claim(9, NOW):
+        await sent(store, claim)
+    await store.settle([urgent(1)], session(), NOW)
+    (put_off,) = await store.claim(1, NOW)
+    assert await store.intend([put_off], NOW) == [True]
+    await store.settle([urgent(2, verdict)], session(), NOW)
+    await store.record([Result(put_off, DeliveryState.DEFERRED, NOW)], NOW)
+    assert {claim.notice.rule for claim in await store.claim(9, NOW)} == (
+        {"urgent-2"} if verdict is Verdict.OPEN else set()
+    )
+    assert all(row[1] == "cancelled" for row in (await states(store)).values())
+
+
+async def test_a_change_told_with_a_bulletin_is_told_also_where_its_line_is_taken_back(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    await store.settle([urgent(1, before=session())], session(), NOW)
+    await store.settle([urgent(2, Verdict.SKIPPED)], session(), NOW)
+    assert {claim.notice.rule for claim in await store.claim(9, NOW)} == {"urgent-1"}

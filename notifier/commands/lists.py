@@ -221,11 +221,12 @@ def publish(ctx: click.Context, directory: Path, as_json: bool) -> None:
 @click.pass_context
 def export(ctx: click.Context, as_json: bool) -> None:
     """Print the talk list as loaded, in JSON."""
+    from notifier.bulletins import with_lines
     from notifier.talks import as_json as written
 
     del as_json  # the talk list has one form for programs, and it is this one
     config = config_of(ctx)
-    print_json({**written(published(config).seminar), "warnings": []})
+    print_json({**written(with_lines(published(config).seminar, {})), "warnings": []})
 
 
 COMMANDS: tuple[click.Command, ...] = (init, check, import_, diff, feed, publish, export)

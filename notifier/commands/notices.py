@@ -21,7 +21,7 @@ from notifier.commands import (
     published,
     warn,
 )
-from notifier.errors import NotifierError, Problem
+from notifier.errors import NotifierError, Problem, StoreError
 from notifier.spans import format_span
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from notifier.talks import Seminar, Session
 
 
-_KINDS = ("announcement", "reminder", "change", "cancelled", "replay", "confirmation", "welcome")
+_KINDS = ("announcement", "reminder", "change", "cancelled", "urgent", "replay", "confirmation", "welcome")
 
 
 def _instant(text: str | None, config: Config) -> datetime:
@@ -207,4 +207,86 @@ def send_test(ctx: click.Context, address: str, kind: str, session_id: str | Non
     sys.exit(DONE if outcome.answer == "accepted" else NOT_SO)
 
 
-COMMANDS: tuple[click.Command, ...] = (plan, explain, preview, send_test)
+@click.command()
+@click.argument("session_id", metavar="SESSION")
+@click.option("--text", "line", metavar="T", help="The line, for readers of both languages; everybody can read it.")
+@click.option("--clear", is_flag=True, help="Instead: take away the line that is out; nobody is mailed.")
+@click.option("--dry-run", is_flag=True, help="Only say to how many it would go, and print the mail.")
+@click.option("--lang", type=click.Choice(("zh", "en")), default="en", show_default=True, help="Of the mail printed.")
+@json_option
+@click.pass_context
+def announce(
+    ctx: click.Context, session_id: str, line: str | None, clear: bool, dry_run: bool, lang: str, as_json: bool
+) -> None:
+    """Put an urgent line above all else on page and feed, and mail it at once.
+
+    It goes to those who have been told of the session, before any other mail, and needs no approve. It stays until the
+    session is over or another line takes its place, and reminders that go out meanwhile begin with it. Page and feed
+    show it to everybody: no passcode belongs in it.
+    """
+    if clear == (line is not None) or (clear and dry_run):
+        raise click.UsageError("give the line with --text, or --clear and nothing else")
+    config = config_of(ctx)
+    if line is not None and dry_run:
+        _show_urgent(config, session_id, line, lang, as_json)
+        return
+    answer = asyncio.run(_announced(config, {"do": "announce", "session": session_id, "line": line}))
+    if as_json:
+        print_json(answer)
+    elif clear:
+        click.echo(f"{session_id}: the line is taken away")
+    else:
+        click.echo(_what_became_of_line(config, answer))
+
+
+def _show_urgent(config: Config, session_id: str, line: str, language: str, as_json: bool) -> None:
+    from notifier import wiring
+    from notifier.inquiries import mail, notices
+
+    seminar, now = published(config).seminar, current_time()
+    mailing = asyncio.run(notices.urgent_mailing(config, seminar, session_id, line, now))
+    session = _session(seminar, session_id)
+    reader = next(one for one in wiring.sample_subscribers() if one.language == language)
+    message = asyncio.run(mail.composed(config, seminar, session, "urgent", reader, now, line))
+    text = _part(message.body, "text").decode()
+    if as_json:
+        print_json({"session": session_id, "people": mailing.people, "text": text})
+    else:
+        click.echo(f"it would go to {_how_many(mailing.people)}{_how_long(mailing.takes, mailing.late)}", err=True)
+        click.echo(text, nl=False)
+
+
+async def _announced(config: Config, request: dict[str, Any]) -> dict[str, Any]:
+    from notifier import control
+
+    answer = await control.call(control.socket_path(config.store.path), request)
+    if answer is None:
+        told = "no daemon runs on this store, so nothing was announced"
+        raise StoreError(Problem(told, "start it with 'notifier run', and announce it again"))
+    return answer
+
+
+def _what_became_of_line(config: Config, answer: dict[str, Any]) -> str:
+    from notifier import rates, wiring
+
+    people, until = answer["people"], datetime.fromisoformat(answer["until"])
+    shown = f"{answer['session']}: page and feed show it until {local(until, config.seminar.timezone)}"
+    if not people:
+        return f"{shown}; nobody has been told of this session yet, so nobody is mailed now"
+    if answer["hold"]:
+        return f"{shown}; mail to {_how_many(people)} waits for notifier release: {answer['hold']}"
+    limits = wiring.limits(config)
+    late = people - rates.capacity(limits, until - current_time())
+    return f"{shown}; mail goes to {_how_many(people)}{_how_long(rates.duration(limits, people), late)}"
+
+
+def _how_many(people: int) -> str:
+    return "1 person" if people == 1 else f"{people} people"
+
+
+def _how_long(takes: timedelta, late: int) -> str:
+    slow = f", which takes {format_span(takes)}" if takes else ""
+    return slow + (f", too late for {late} of them" if late > 0 else "")
+
+
+COMMANDS: tuple[click.Command, ...] = (plan, explain, preview, send_test, announce)

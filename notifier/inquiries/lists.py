@@ -33,6 +33,7 @@ async def taken(
     async with reading(config) as store:
         previous = await store.accepted() if store else None
         identities = await store.identities() if store else {}
+    published = previous.seminar.sessions if previous else ()
     identities |= wiring.witness(config).newer_than(identities)
     intaken = intake.take(
         data,
@@ -43,6 +44,7 @@ async def taken(
         domain=wiring.domain(config),
         now=edited,
         allow_removals=allow_removals,
+        lines={session.id: session.urgent for session in published},
         frame=wiring.frame(config),
     )
     return intaken, previous

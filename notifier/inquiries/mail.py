@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from notifier.messages import Message
     from notifier.replies import Outcome
 
+SAMPLE_LINES = {"zh": "推迟15分钟开始", "en": "Starts 15 minutes late"}
+
 
 async def composed(
-    config: Config, seminar: Seminar, session: Session, kind: str, reader: Subscriber, now: datetime
+    config: Config, seminar: Seminar, session: Session, kind: str, reader: Subscriber, now: datetime, line: str = ""
 ) -> Message:
-    """The message of this kind about this session as the reader would get it, under a Message-ID of its own."""
+    """The message of this kind about this session as the reader would get it, under a Message-ID of its own.
+
+    An urgent one tells the line that is given, else the one that is out, else a sample.
+    """
     from notifier.messages import Composer
 
     async with reading(config) as store:
@@ -35,6 +40,8 @@ async def composed(
     before = replace(session, status=talks.Status.CONFIRMED)
     if kind == "change":
         before = replace(before, start=session.start - timedelta(days=7), end=session.end - timedelta(days=7))
+    if kind == "urgent":
+        session = replace(session, urgent=line or session.urgent or SAMPLE_LINES[reader.language])
     if kind == "cancelled":
         session = replace(session, status=talks.Status.CANCELLED)
     if kind == "replay" and not has_followed(session):

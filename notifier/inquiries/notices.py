@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from notifier import foresight, notices, wiring
+from notifier import bulletins, foresight, notices, wiring
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem
 from notifier.inquiries import reading
@@ -61,6 +61,22 @@ async def rate_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
     accepted, _ = await published(config)
     mailings = [m for _, m in await planned(config, accepted.seminar, now, RATE_AHEAD)]
     return doubts(mailings, wiring.limits(config))
+
+
+async def urgent_mailing(config: Config, seminar: Seminar, session_id: str, line: str, now: datetime) -> Mailing:
+    """The mailing that it would be to announce this line now.
+
+    Raises NotifierError with every reason why it cannot be announced.
+    """
+    async with reading(config) as store:
+        facts, seminar = await _facts_at(now, store, seminar)
+        before, levels = facts.bulletins.get(session_id), config.visibility.levels
+        bulletin = bulletins.announced(seminar, session_id, line, before, levels=levels, now=now)
+        facts = replace(facts, bulletins={**facts.bulletins, session_id: bulletin})
+        decisions = notices.decide(seminar, config.notices.rules, facts, now)
+        notice = next(d.notice for d in decisions if d.notice.key[:2] == (session_id, bulletin.rule))
+        (people,) = await store.counts([notice], seminar) if store else [0]
+    return mailing(notice, people, wiring.limits(config))
 
 
 def _goes_out(decision: Decision) -> bool:

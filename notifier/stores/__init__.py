@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from notifier.bulletins import Bulletin
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Kind, Notice
 from notifier.returns import Meaning
@@ -209,6 +210,10 @@ class Store(Protocol):
         """
         ...
 
+    async def announce(self, bulletin: Bulletin) -> None:
+        """Keeps the bulletin in place of the one of the session before."""
+        ...
+
     async def fact(self, name: str, default: str = "") -> str:
         """A small fact by name: the link key, the clock's high-water mark, whether sending is on hold."""
         ...
@@ -237,12 +242,12 @@ class Store(Protocol):
         """Opens or otherwise settles notices of one session, each once for ever; tells how many people each is for.
 
         Opening makes every delivery's row. A change also takes over the rows of the session that still wait, so that
-        nobody is told of the old state and nobody is forgotten.
+        nobody is told of the old state and nobody is forgotten; and a bulletin those of what would say less than it.
         """
         ...
 
     async def claim(self, limit: int, now: datetime, paused: Iterable[str] = ()) -> list[Claim]:
-        """Up to so many deliveries that may be made now, soonest deadline first; they are this process's own.
+        """Up to so many deliveries that may be made now, this process's own: urgent ones, then by the soonest deadline.
 
         Those of the paused sessions wait: a change of them is about to be told.
         """

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from notifier.bulletins import Bulletin
 from notifier.errors import Problem, StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Kind, Notice
@@ -73,6 +74,9 @@ class SqliteStore:
             deliveries.take_over(db, ms(now), lanes, resend=self._resend)
 
         await self._write(work)
+
+    async def announce(self, bulletin: Bulletin) -> None:
+        await self._write(lambda db: past.announce(db, bulletin))
 
     async def fact(self, name: str, default: str = "") -> str:
         return (await self._recall("fact", past.small_facts)).get(name, default)

@@ -10,6 +10,7 @@ from typing import Any
 
 from notifier.stores import Claim, DeliveryState, Ended, Result
 from notifier.stores.sqlite import tallies
+from notifier.stores.sqlite.openings import WITHDRAW
 from notifier.stores.sqlite.returns import block_dead
 from notifier.stores.sqlite.rows import SUBSCRIBER, as_json, instant, ms, notice_in, session_in, subscriber_in
 from notifier.stores.sqlite.schema import OPEN_STATES, UNDECIDED, UNSENT
@@ -55,8 +56,8 @@ _SUPERSEDE = f"""
     WHERE {UNSENT} AND EXISTS (
         SELECT 1 FROM notice old JOIN notice new ON new.session_id = old.session_id AND new.id > old.id
         JOIN delivery d ON d.notice_id = new.id AND d.subscriber_id = delivery.subscriber_id
-        WHERE old.id = delivery.notice_id AND (new.kind IN ('change', 'cancelled')
-              OR new.kind = 'reminder' AND old.kind IN ('announcement', 'reminder')))
+        WHERE old.id = delivery.notice_id AND (new.before IS NOT NULL
+              OR new.kind IN ('reminder', 'urgent') AND old.kind IN ('announcement', 'reminder')))
 """
 
 # Of those who asked for a subscription each has a notice of their own. Of more of them than are wanted so many are
@@ -68,7 +69,7 @@ _OPEN = f"""
           (SELECT value FROM json_each(:paused))
       AND EXISTS (SELECT 1 FROM delivery d WHERE d.notice_id = n.id
                   AND d.{OPEN_STATES} AND d.state <> 'claimed' AND d.not_before <= :now)
-    ORDER BY n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id LIMIT :limit + {_IDLE_NOTICES}
+    ORDER BY n.kind <> 'urgent', n.session_id NOT BETWEEN '@' AND 'A', n.deadline, n.id LIMIT :limit + {_IDLE_NOTICES}
 """
 _CLAIMED = (
     "attempts", "resends", "lane", "is_resend", "id", "address", "name", "language", "timezone", "leads", "state",
@@ -109,6 +110,7 @@ def take_over(db: sqlite3.Connection, at: int, lanes: Iterable[str], *, resend: 
         {"at": at},
     )
     db.execute(_SUPERSEDE, {"at": at})
+    db.execute(WITHDRAW, {"at": at})
     db.execute(
         "UPDATE delivery SET not_before = NULL, lane = '', updated = :at,"
         " reply = trim('the mail server that may have it is no longer in the settings; ' || reply, '; ')"
@@ -193,7 +195,8 @@ def recording(results: Sequence[Result], now: datetime, *, resend: bool) -> Call
     def work(db: sqlite3.Connection) -> None:
         if rows:
             db.execute(_RECORD, {"rows": as_json(rows), "now": at})
-        db.executemany(f"{_SUPERSEDE} AND notice_id = :notice AND subscriber_id = :subscriber", put_off)
+        for put_away in (_SUPERSEDE, WITHDRAW):
+            db.executemany(f"{put_away} AND notice_id = :notice AND subscriber_id = :subscriber", put_off)
         for subscriber_id, reply in dead:
             block_dead(db, subscriber_id, reply, at, "mail server")
 

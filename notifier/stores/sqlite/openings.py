@@ -34,6 +34,17 @@ _RECIPIENTS = """
     )
 """
 
+_OF_SESSION = "SELECT id FROM notice WHERE session_id = :session_id"
+# What is left of a bulletin when the next one comes: whoever has not had it does without, unless that one is mute, and
+# this one tells of a change besides.
+WITHDRAW = f"""
+    UPDATE delivery SET state = 'cancelled', not_before = NULL, reply = 'the line was taken back', updated = :at
+    WHERE {UNSENT} AND EXISTS (
+        SELECT 1 FROM notice old JOIN notice new ON new.session_id = old.session_id AND new.id > old.id
+        WHERE old.id = delivery.notice_id AND old.kind = 'urgent' AND new.kind = 'urgent'
+              AND (old.before IS NULL OR new.verdict = 'open'))
+"""
+
 
 def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int) -> int:
     notice = decision.notice
@@ -47,7 +58,11 @@ def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int
             snapshot(decision.before) if decision.before else None,
         ),
     )  # fmt: skip
-    if made.rowcount == 0 or decision.verdict is not Verdict.OPEN:
+    if made.rowcount == 0:
+        return 0
+    if notice.kind is Kind.URGENT:
+        db.execute(f"{WITHDRAW} AND delivery.notice_id IN ({_OF_SESSION})", {"session_id": notice.session_id, "at": at})
+    if decision.verdict is not Verdict.OPEN:
         return 0
     notice_id = made.lastrowid
     values = {**_recipients(notice, session, at), "notice_id": notice_id}
@@ -57,20 +72,18 @@ def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int
         values,
     ).rowcount
     db.execute("UPDATE notice SET reached = ? WHERE id = ?", (reached, notice_id))
-    if notice.recipients.told:
-        db.execute(
-            "UPDATE delivery SET state = 'cancelled', reply = 'told by a later mail instead', updated = :at"
-            f" WHERE ({UNSENT}) AND notice_id <> :notice_id"
-            " AND notice_id IN (SELECT id FROM notice WHERE session_id = :session_id)",
-            values,
-        )
-    elif notice.kind is Kind.REMINDER:
+    if notice.kind in (Kind.REMINDER, Kind.URGENT) and decision.before is None:
         db.execute(
             "UPDATE delivery SET state = 'cancelled', not_before = NULL, updated = :at,"
             f" reply = 'told by a later mail instead' WHERE ({UNSENT}) AND notice_id <> :notice_id"
             " AND subscriber_id IN (SELECT subscriber_id FROM delivery WHERE notice_id = :notice_id)"
-            " AND notice_id IN (SELECT id FROM notice WHERE session_id = :session_id"
-            " AND kind IN ('announcement', 'reminder'))",
+            f" AND notice_id IN ({_OF_SESSION} AND kind IN ('announcement', 'reminder'))",
+            values,
+        )
+    elif notice.recipients.told:
+        db.execute(
+            "UPDATE delivery SET state = 'cancelled', reply = 'told by a later mail instead', updated = :at"
+            f" WHERE ({UNSENT}) AND notice_id <> :notice_id AND notice_id IN ({_OF_SESSION})",
             values,
         )
     return reached

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+from notifier.bulletins import Bulletin
 from notifier.notices import BESIDE, Facts, Key, Kind, Settled, Verdict
 from notifier.stores import APPROVAL
-from notifier.stores.sqlite.rows import instant, session_in
+from notifier.stores.sqlite.rows import as_json, instant, session_in
 
+_BULLETIN = "bulletin/"  # with a session's id behind it, the name of the fact that holds its last bulletin
 _NEVER = str(253402214400000)  # 9999-12-31: before the first start nothing is old enough to be due
 
 _WELCOMED = """
@@ -31,6 +34,11 @@ def small_facts(db: sqlite3.Connection) -> dict[str, str]:
 
 def note(db: sqlite3.Connection, facts: Mapping[str, str]) -> None:
     db.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", list(facts.items()))
+
+
+def announce(db: sqlite3.Connection, bulletin: Bulletin) -> None:
+    known = bulletin.number, bulletin.line, bulletin.at.isoformat(), bulletin.until.isoformat()
+    note(db, {_BULLETIN + bulletin.session_id: as_json(known)})
 
 
 def facts(db: sqlite3.Connection) -> Facts:
@@ -63,14 +71,27 @@ def facts(db: sqlite3.Connection) -> Facts:
         told={session_id: session_in(text) for session_id, (_, text) in told.items() if session_id in reached},
         leads=frozenset(timedelta(seconds=row[0]) for row in db.execute("SELECT DISTINCT seconds FROM lead")),
         approved=dict(_approvals(db)),
+        bulletins=dict(_bulletins(db)),
     )
 
 
 def _approvals(db: sqlite3.Connection) -> Iterator[tuple[Key, datetime]]:
-    rows = db.execute("SELECT name, value FROM fact WHERE name BETWEEN ? AND ?", (APPROVAL, APPROVAL + "~"))
-    for row in rows:
-        session_id, rule, generation = row["name"].removeprefix(APPROVAL).rsplit("/", 2)
-        yield (session_id, rule, int(generation)), datetime.fromisoformat(row["value"])
+    for name, value in _facts_below(db, APPROVAL):
+        session_id, rule, generation = name.rsplit("/", 2)
+        yield (session_id, rule, int(generation)), datetime.fromisoformat(value)
+
+
+def _bulletins(db: sqlite3.Connection) -> Iterator[tuple[str, Bulletin]]:
+    for session_id, value in _facts_below(db, _BULLETIN):
+        number, line, at, until = json.loads(value)
+        yield session_id, Bulletin(session_id, number, line, datetime.fromisoformat(at), datetime.fromisoformat(until))
+
+
+def _facts_below(db: sqlite3.Connection, path: str) -> Iterator[tuple[str, str]]:
+    """The small facts whose names begin with this path, which ends in a slash, by the rest of their names."""
+    beyond = path[:-1] + chr(ord("/") + 1)
+    for row in db.execute("SELECT name, value FROM fact WHERE name >= ? AND name < ?", (path, beyond)):
+        yield row["name"].removeprefix(path), row["value"]
 
 
 def _fact(db: sqlite3.Connection, name: str, default: str) -> str:
