@@ -504,11 +504,9 @@ def _replay(session: Session, rules: Rules, facts: Facts, now: datetime) -> Iter
 
     What comes later, or is another link then, is on the page; what comes too late, nobody waits for.
     """
-    settled = facts.settled.get(session.id, ())
-    fact = next((s for s in settled if s.kind is Kind.REPLAY), None)
-    is_over = session.end <= now and not session.is_cancelled
-    if rules.replay is None or not is_over:
+    if rules.replay is None or session.is_cancelled or now < session.end:
         return
+    fact = next((s for s in facts.settled.get(session.id, ()) if s.kind is Kind.REPLAY), None)
     if fact is None and (session.quiet or not has_followed(session, facts.told.get(session.id))):
         return
     seen = max(_edited(session, facts), session.end).astimezone(UTC)

@@ -10,7 +10,7 @@ from email.policy import default
 from pathlib import Path
 
 import pytest
-from samples import ADA, BOB, DAYS, HOURS, START, seminar, session
+from samples import ADA, BOB, DAYS, HOURS, ROOM, START, recorded, seminar, session
 
 from notifier import settings, wiring
 from notifier.errors import Problem
@@ -69,6 +69,14 @@ def text(message: Message | None) -> str:
     part = message_from_bytes(message.body, policy=default).get_body(("plain",))
     assert part is not None
     return part.get_content()
+
+
+def test_a_replay_is_told_as_it_is_now_unless_it_was_taken_back(room: Room) -> None:
+    for talks, told in ((recorded().talks, "BV1"), (recorded().talks[:1], "BV0")):
+        room.change(talks=talks, room=replace(ROOM, meeting_id="111111111"))
+        assert told in text(room.compose(of=recorded(), kind=Kind.REPLAY))
+    room.change()
+    assert room.compose(BOB, recorded(), Kind.REPLAY) is None
 
 
 def test_the_readers_of_one_notice_are_told_the_list_as_it_is_when_each_is_written_to(room: Room) -> None:
