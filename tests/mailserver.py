@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from types import TracebackType
@@ -112,7 +113,7 @@ class Listener:
         await asyncio.gather(*tasks, return_exceptions=True)
         # A handshake cut short belongs to nobody; only the loop still knows its transport.
         for transport in list(self._loop._transports.values()):  # type: ignore[union-attr]
-            transport.abort()
+            _cut(transport)
         await asyncio.sleep(0.01)  # transports close in later turns of the loop
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -214,7 +215,7 @@ class _Session(SMTP):
 
     def end(self) -> None:
         if self.transport is not None:
-            self.transport.abort()  # type: ignore[attr-defined]
+            _cut(self.transport)
 
     async def push(self, status: str | bytes) -> None:
         # aiosmtpd's own push takes text in ASCII only, unless it offers SMTPUTF8.
@@ -281,6 +282,11 @@ class _Hooks:
 Prank = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
+def _cut(transport: Any) -> None:
+    with suppress(AttributeError):  # Python 3.11 before its patch 4 forgets a TLS connection that was closed twice
+        transport.abort()
+
+
 async def vanish(writer: asyncio.StreamWriter) -> None:
     """The connection ends without a word."""
     writer.close()
@@ -289,7 +295,7 @@ async def vanish(writer: asyncio.StreamWriter) -> None:
 
 async def reset(writer: asyncio.StreamWriter) -> None:
     """The connection is cut, as by a router that lost its state."""
-    writer.transport.abort()
+    _cut(writer.transport)
     raise ConnectionResetError
 
 
@@ -364,7 +370,7 @@ class RudeServer(Listener):
 
     async def _end_connections(self) -> None:
         for writer in self._writers:  # closed ones too: inside TLS that may wait for a goodbye
-            writer.transport.abort()
+            _cut(writer.transport)
         self._writers.clear()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
