@@ -462,7 +462,7 @@ async def test_a_restored_backup_takes_no_revision_back(house: House) -> None:
 
 @pytest.mark.chaos
 def test_backups_of_a_daemon_that_mails_are_whole_and_none_put_back_owes_what_was_sent(tmp_path: Path) -> None:
-    with MailServer() as mail, processes(tmp_path, mail.port, 300, "rate = { per_minute = 1500 }") as home:
+    with MailServer() as mail, processes(tmp_path, mail.port, 300, "rate = { per_second = 20 }") as home:
         daemon = home.born()
         for number in range(20):
             home.wait_for(lambda number=number: len(mail.messages) > number * 12)
@@ -484,6 +484,7 @@ def test_backups_of_a_daemon_that_mails_are_whole_and_none_put_back_owes_what_wa
             assert put_back.returncode == 0, put_back.stderr
             assert json.loads(put_back.stdout)["owed"] == 0
             assert home.counted() == {"sent": 300}
+            assert home.asked("verify").returncode == 0
         copies = Counter(letter.recipient for letter in mail.messages)
         assert len(copies) == 300
 

@@ -93,6 +93,7 @@ def test_help_lists_only_what_works(run: Run) -> None:
         "send-test",
         "backup",
         "restore",
+        "verify",
     ):
         assert f"  {name} " in result.stdout
 

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from samples import ADA, BOB, CAROL, DAYS, HOURS, START, session
 
+from notifier import proofs
 from notifier.bulletins import Bulletin, lines
 from notifier.mailroom import misleads
 from notifier.notices import (
@@ -25,7 +26,7 @@ from notifier.notices import (
     needed_head_starts,
     rule_names,
 )
-from notifier.stores import Claim, DeliveryState, Result
+from notifier.stores import HIGH_WATER, Claim, DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import State, Subscriber
 from notifier.talks import Room, Seminar, Session, Status
@@ -95,12 +96,14 @@ class Ledger(RuleBasedStateMachine):
         for _ in range(minutes):
             self.now += MINUTE
             self.tick()
+        self.the_ledger_proves_that_nothing_is_missing_or_double()
 
     @rule(hours=st.integers(1, 30))
     def hours_pass(self, hours: int) -> None:
         for _ in range(hours * 4):
             self.now += 15 * MINUTE
             self.tick()
+        self.the_ledger_proves_that_nothing_is_missing_or_double()
 
     @rule(hours=st.integers(1, 40))
     def the_machine_is_off(self, hours: int) -> None:
@@ -206,6 +209,13 @@ class Ledger(RuleBasedStateMachine):
         if actions:
             self.run(self.store.settle(actions, self.session, self.now))
         self.run(self.store.expire(self.now))
+        self.run(self.store.note({HIGH_WATER: self.now.isoformat()}))
+
+    def the_ledger_proves_that_nothing_is_missing_or_double(self) -> None:
+        told = self.run(self.store.audit(self.now, is_running=True))
+        seminar = Seminar("jsml", "Seminar", "Asia/Shanghai", sessions=(self.session,))
+        assert [one for one in told.findings if one.check != "on the wire"] == []  # here some are for hours
+        assert proofs.unsettled(seminar, RULES, told.facts, told.until) == ()
 
     def put_on_wire(self, claim: Claim, fate: Fate) -> None:
         """Composes and intends it; if it is taken, it is so before we hear of it."""

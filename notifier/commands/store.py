@@ -1,17 +1,19 @@
-"""Commands about the store: back it up, put it back."""
+"""Commands about the store: back it up, put it back, prove that it keeps the promise."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from notifier.commands import config_of, counted, current_time, json_option, print_json, progress
+from notifier.commands import DONE, NOT_SO, config_of, counted, current_time, json_option, print_json, progress
 
 if TYPE_CHECKING:
     from notifier.backups import PutBack
+    from notifier.stores import Audit, Finding
     from notifier.stores.sqlite.copies import Held
 
 
@@ -108,8 +110,76 @@ def _numbers(held: Held) -> dict[str, object]:
 
 def _said(held: Held) -> str:
     at = f", as of {held.taken_at}" if held.taken_at else ""
-    things = ((held.subscribers, "subscriber"), (held.sessions, "session"), (held.deliveries, "delivery"))
-    return ", ".join(counted(n, noun) for n, noun in things).replace("deliverys", "deliveries") + at
+    people, sessions = counted(held.subscribers, "subscriber"), counted(held.sessions, "session")
+    return f"{people}, {sessions}, {_deliveries(held.deliveries)}{at}"
 
 
-COMMANDS: tuple[click.Command, ...] = (backup, restore)
+def _deliveries(count: int) -> str:
+    return f"{count} {'delivery' if count == 1 else 'deliveries'}"
+
+
+@click.command()
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, as_json: bool) -> None:
+    """Prove from the ledger that nothing due is missing and nothing was sent twice; else exit 1, with every row.
+
+    What may have arrived, and what was sent once more because it might not have, is counted apart. It only reads, also
+    beside a running daemon.
+    """
+    from notifier.inquiries import store
+
+    audit = asyncio.run(store.proved(config_of(ctx), current_time()))
+    if as_json:
+        print_json(_audit_as_json(audit))
+    else:
+        for one in audit.findings:
+            click.echo(": ".join(filter(None, (one.check, one.notice, _whom(one), one.what))))
+        click.echo(_summed_up(audit))
+    sys.exit(NOT_SO if audit.findings else DONE)
+
+
+def _whom(one: Finding) -> str:
+    """The address or, of who is erased, the number."""
+    return one.address or (f"#{one.subscriber_id}" if one.subscriber_id is not None else "")
+
+
+def _audit_as_json(audit: Audit) -> dict[str, object]:
+    return {
+        "holds": not audit.findings,
+        "since": audit.facts.baseline.isoformat() if audit.facts and audit.until else None,
+        "until": audit.until.isoformat() if audit.until else None,
+        "sessions": len(audit.accepted.seminar.sessions) if audit.accepted else 0,
+        "notices": audit.notices,
+        "deliveries": dict(audit.deliveries),
+        "ambiguous": audit.ambiguous,
+        "resent": audit.resent,
+        "findings": [
+            {
+                "check": one.check,
+                "notice": one.notice or None,
+                "subscriber": one.subscriber_id,
+                "address": one.address or None,
+                "what": one.what,
+            }
+            for one in audit.findings
+        ],
+    }
+
+
+def _summed_up(audit: Audit) -> str:
+    told = (
+        f"{counted(audit.findings, 'finding')} in"
+        if audit.findings
+        else "nothing due is missing, nothing was sent twice:"
+    )
+    states = ", ".join(f"{count} {state}" for state, count in audit.deliveries.items())
+    line = f"{told} {counted(audit.notices, 'notice')}, {_deliveries(sum(audit.deliveries.values()))}"
+    line += f" ({states})" if states else ""
+    if audit.facts and audit.until:
+        line += f", {audit.facts.baseline:%Y-%m-%d %H:%MZ} to {audit.until:%Y-%m-%d %H:%MZ}"
+    apart = ((audit.ambiguous, "may have arrived"), (audit.resent, "sent once more, since they might not have arrived"))
+    return "; ".join([line, *(f"{count} {what}" for count, what in apart if count)])
+
+
+COMMANDS: tuple[click.Command, ...] = (backup, restore, verify)

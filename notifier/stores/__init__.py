@@ -189,6 +189,34 @@ class Review:
     lost: Sequence[Delivery] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that speaks against the ledger: which check found it, what is wrong, with which notice, for whom."""
+
+    check: str
+    what: str
+    notice: str = ""
+    subscriber_id: int | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the ledger holds, for a proof: `facts` and the `accepted` list as of one moment, kept `until` then.
+
+    `ambiguous` deliveries may have arrived; `resent` ones were sent and may have arrived before already.
+    """
+
+    accepted: Accepted | None = None
+    facts: Facts | None = None
+    until: datetime | None = None
+    notices: int = 0
+    deliveries: Mapping[str, int] = field(default_factory=dict)
+    ambiguous: int = 0
+    resent: int = 0
+    findings: Sequence[Finding] = ()
+
+
 class Ended(NamedTuple):
     """How many deliveries ended unsent: their people left, or their deadline passed."""
 
@@ -383,6 +411,10 @@ class Store(Protocol):
 
     async def summary(self, now: datetime) -> Summary:
         """The ledger in numbers."""
+        ...
+
+    async def audit(self, now: datetime, *, is_running: bool) -> Audit:
+        """The ledger held against its own promise; whether a daemon `is_running` tells what may be on its way."""
         ...
 
     async def review(self, notices: int) -> Review:

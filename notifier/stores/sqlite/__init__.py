@@ -22,8 +22,8 @@ from notifier.errors import Problem, StoreError
 from notifier.intake import Accepted
 from notifier.notices import Decision, Facts, Kind, Notice
 from notifier.revisions import Identity
-from notifier.stores import LANES, Claim, Consent, Delivery, Ended, Progress, Result, Returned, Review, Summary
-from notifier.stores.sqlite import deliveries, lists, openings, past, people, returns, reviews, subscriptions
+from notifier.stores import LANES, Audit, Claim, Consent, Delivery, Ended, Progress, Result, Returned, Review, Summary
+from notifier.stores.sqlite import audits, deliveries, lists, openings, past, people, returns, reviews, subscriptions
 from notifier.stores.sqlite.rows import ms
 from notifier.stores.sqlite.schema import connect
 from notifier.subscribers import State, Subscriber
@@ -194,6 +194,9 @@ class SqliteStore:
 
     async def summary(self, now: datetime) -> Summary:
         return await self._run(lambda db: reviews.summary(db, ms(now)))
+
+    async def audit(self, now: datetime, *, is_running: bool) -> Audit:
+        return await self._run(lambda db: audits.audit(db, now, is_running=is_running))
 
     async def review(self, notices: int) -> Review:
         return await self._run(lambda db: reviews.review(db, notices))
