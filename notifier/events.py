@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -153,15 +153,16 @@ def split(session: Session) -> tuple[Session, ...]:
         return (session,)
     local, _, domain = session.uid.rpartition("@")
     return tuple(
-        replace(
-            session,
-            uid=f"{local}-talk-{number}@{domain}",
-            talks=(talk,),
-            start=talk.start or session.start,
-            end=talk.end or session.end,
-        )
+        replace(session, uid=f"{local}-talk-{number}@{domain}", talks=(talk,), start=start, end=end)
         for number, talk in enumerate(session.talks, start=1)
+        for start, end in [_span(talk, session)]
     )
+
+
+def _span(talk: Talk, session: Session) -> tuple[datetime, datetime]:
+    """When the talk is: in its slot, or in the session's time where that is not known or is none."""
+    start, end = talk.start or session.start, talk.end or session.end
+    return (start, end) if start < end else (session.start, session.end)
 
 
 def summary(session: Session, seminar_name: str, language: str) -> str:
