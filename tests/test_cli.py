@@ -419,6 +419,17 @@ def test_send_test_writes_one_real_message(house: Run) -> None:
     assert message_from_bytes(path.read_bytes(), policy=default)["To"] == "ada@example.org"
 
 
+def test_send_test_of_a_replay_takes_the_last_session_that_has_one(house: Run) -> None:
+    with Path("talks.toml").open("a", encoding="utf-8") as talks:
+        talks.write(
+            '[[session]]\nid = "old"\ndate = 2021-10-30\ntime = "9:30-11:30"\n'
+            '[[session.talk]]\ntitle = "T"\nreplay = "https://www.bilibili.com/video/BV1"\n'
+        )
+    assert house("send-test", "ada@example.org", "replay").exit_code == 0
+    (path,) = Path("outbox/new").iterdir()
+    assert "Sat 30 Oct" in message_from_bytes(path.read_bytes(), policy=default)["Subject"]
+
+
 def test_subscribers_come_and_go(house: Run) -> None:
     Path("people.csv").write_text("address,name,language\nada@example.org,Ada,zh\nnonsense,,\n", encoding="utf-8")
     assert house("subscribers", "import", "people.csv", "--dry-run").stdout == "1 good, 1 bad; 0 added, 0 updated\n"

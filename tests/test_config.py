@@ -58,6 +58,7 @@ def test_what_is_set_is_used() -> None:
         announcement = false
         announcement_at = "8:30"
         reminders = ["2d", "15m"]
+        replay = ""
         [visibility]
         livestream = "reminder"
         [templates]
@@ -67,7 +68,8 @@ def test_what_is_set_is_used() -> None:
     assert config.server.listen == ("[::1]:8000", "unix:/run/notifier.sock")
     assert config.server.base_url == "https://seminar.example.org"
     assert config.store.path == Path("/var/lib/notifier/ledger.db")
-    assert config.notices.rules == Rules(None, time(8, 30), (timedelta(days=2), timedelta(minutes=15)))
+    reminders = (timedelta(days=2), timedelta(minutes=15))
+    assert config.notices.rules == Rules(None, time(8, 30), reminders, replay=None)
     assert config.visibility.levels["livestream"] is Audience.REMINDER
     assert config.templates.path == FOLDER / "ours"
 
@@ -122,6 +124,7 @@ links = 9
 announcement = "36h"
 announcement_at = "9"
 reminders = ["1d", "1x", 3, "1m"]
+replay = "8d"
 [mail]
 sender = "A, B <ada@example.org>"
 organisers = ["ada@example.org", "bob"]
@@ -152,13 +155,14 @@ passcode = ["friends"]
         ),
         'config.toml:17:26: expected a span of time, got 3; write it in quotes, like "1h30m"',
         'config.toml:17:29: "1m" is out of bounds; write a span from 6m to 30d',
+        'config.toml:18:1: "8d" is out of bounds; write a span from 0s to 7d',
         (
-            'config.toml:19:1: "A, B <ada@example.org>" is no sender; write "Name <name@domain>"; a name with commas '
+            'config.toml:20:1: "A, B <ada@example.org>" is no sender; write "Name <name@domain>"; a name with commas '
             "stands in quotes"
         ),
-        "config.toml:20:34: 'bob' is no e-mail address: An email address must have an @-sign; write name@domain",
-        "config.toml:22:1: ['friends'] is no audience; write one of public, subscribers, reminder",
-        'config.toml:23:1: unknown key "lgo" at the top of the file; did you mean "log"?',
+        "config.toml:21:34: 'bob' is no e-mail address: An email address must have an @-sign; write name@domain",
+        "config.toml:23:1: ['friends'] is no audience; write one of public, subscribers, reminder",
+        'config.toml:24:1: unknown key "lgo" at the top of the file; did you mean "log"?',
     ]
 
 

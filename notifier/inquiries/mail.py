@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from notifier import advice, talks, transports, wiring
+from notifier import advice, notices, talks, transports, wiring
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem
 from notifier.inquiries import reading
 from notifier.inquiries.lists import taken
-from notifier.notices import Kind, Notice, has_followed
+from notifier.notices import Kind, Notice
 from notifier.subscribers import Subscriber
-from notifier.talks import Audience, Seminar, Session, Talk
+from notifier.talks import Seminar, Session, Talk
 from notifier.tokens import LINK_KEYS, Keyring
 
 if TYPE_CHECKING:
@@ -44,18 +44,18 @@ async def composed(
         session = replace(session, urgent=line or session.urgent or SAMPLE_LINES[reader.language])
     if kind == "cancelled":
         session = replace(session, status=talks.Status.CANCELLED)
-    if kind == "replay" and not has_followed(session):
+    if kind == "replay" and not notices.has_followed(session):
         seen = (replace(talk, replay=f"{config.server.base_url}/") for talk in session.talks or (Talk(),))
         session = replace(session, talks=tuple(seen))
     composer = Composer(wiring.mail_site(config, seminar, Keyring.parse(keys)), wiring.mail_templates(config))
-    audience = Audience.PUBLIC if notice.kind in (Kind.CONFIRMATION, Kind.REPLAY) else Audience.REMINDER
+    audience = notices.audience(notice.kind, session, session.start)  # as of a mail that comes at the last moment
     shown = talks.shown_to(audience, session, config.visibility.levels)
     return composer.compose(notice, shown, reader, date=now, before=before if kind in ("change", "cancelled") else None)
 
 
 def sample_session(seminar: Seminar, kind: str, now: datetime) -> Session:
     """The session that a mail of this kind would tell of: the next one or, of what is to be seen again, the last."""
-    seen = [session for session in seminar.sessions if session.end <= now and has_followed(session)]
+    seen = [session for session in seminar.sessions if session.end <= now and notices.has_followed(session)]
     if kind == Kind.REPLAY and seen:
         return seen[-1]
     return seminar.next_session(now) or seminar.sessions[-1]
