@@ -23,7 +23,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from notifier import bulletins, clock, control, desk, files, foresight, letters, notices, pages, systemd, wiring
+from notifier import bulletins, clock, control, desk, files, foresight, letters, pages, systemd, verdicts, wiring
 from notifier.collector import Collector, Leniency
 from notifier.config import Config
 from notifier.control import Request
@@ -135,7 +135,7 @@ class Daemon:
         held.enter_context(lock(wiring.lock_path(path)))
         self._store = await wiring.open_store(self._config)
         held.push_async_callback(self._store.close)
-        rules, lanes = notices.rule_names(self._config.notices.rules), wiring.lane_names(self._config)
+        rules, lanes = verdicts.rule_names(self._config.notices.rules), wiring.lane_names(self._config)
         await self._store.begin(self._started, rules, lanes)
         if not await self._store.fact(LINK_KEYS):
             await self._store.note({LINK_KEYS: secrets.token_urlsafe(32)})
@@ -383,7 +383,7 @@ class Daemon:
                 await self._settle_session(session, list(decisions), now)
         if waiting := [Problem(f"{d.notice.name}: {d.reason}", _APPROVE) for d in self._decisions if d.needs_approval]:
             self._tell_trouble("A change waits to be approved", waiting)
-        due = notices.next_due(self._decisions, now)
+        due = verdicts.next_due(self._decisions, now)
         if due is not None:
             # By the scheduler's own clock, should that be another one than ours.
             alarm = DateTrigger(clock.now() + (due - now))
@@ -563,7 +563,7 @@ class Daemon:
         )
 
     def _next_words(self) -> str:
-        due = notices.next_due(self._decisions, self._now())
+        due = verdicts.next_due(self._decisions, self._now())
         return f"next notice {due:%Y-%m-%d %H:%MZ}" if due else "no notice is waiting"
 
 

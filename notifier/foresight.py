@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from notifier import notices
+from notifier import verdicts
 from notifier.notices import Decision, Facts, Kind, Rules, Verdict
 from notifier.rates import Limits, duration
 from notifier.stores import Store
@@ -23,11 +23,11 @@ async def decided(
     *,
     ahead: timedelta = AHEAD,
 ) -> tuple[Decision, ...]:
-    """What `notices.decide` says, where a mailing takes as long as its people and the limits make it.
+    """What `verdicts.decide` says, where a mailing takes as long as its people and the limits make it.
 
     Nothing of this is kept: with more people, or other limits, the next look gives other head starts.
     """
-    decisions = notices.decide(seminar, rules, facts, now)
+    decisions = verdicts.decide(seminar, rules, facts, now)
     if store is None or not limits:
         return decisions
     coming = [
@@ -35,9 +35,9 @@ async def decided(
         for d in decisions
         if d.verdict is Verdict.WAITING
         and d.notice.kind in (Kind.REMINDER, Kind.ANNOUNCEMENT)
-        and d.notice.due <= now + ahead + notices.HEAD_START
+        and d.notice.due <= now + ahead + verdicts.HEAD_START
     ]
     people = await store.counts(coming, seminar)
     durations = [(notice, duration(limits, count)) for notice, count in zip(coming, people, strict=True)]
-    head_starts = notices.needed_head_starts(durations)
-    return notices.decide(seminar, rules, facts, now, head_starts) if head_starts else decisions
+    head_starts = verdicts.needed_head_starts(durations)
+    return verdicts.decide(seminar, rules, facts, now, head_starts) if head_starts else decisions

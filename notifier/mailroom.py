@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifier import notices, talks, wiring
+from notifier import notices, talks, verdicts, wiring
 from notifier.config import Config
 from notifier.errors import Problem
 from notifier.letters import Templates
@@ -45,7 +45,7 @@ def misleads(claim: Claim, session: Session) -> bool:
     # What it tells of a change besides is still to be told.
     if claim.notice.kind is Kind.URGENT and claim.before is None and is_taken_back:
         return True
-    return notices.is_stale(claim.notice.kind, claim.session, session)
+    return verdicts.is_stale(claim.notice.kind, claim.session, session)
 
 
 class Mailroom:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from notifier import notices
-from notifier.notices import LOOK_BACK, Decision, Facts, Rules, Verdict
+from notifier import verdicts
+from notifier.notices import Decision, Facts, Rules, Verdict
 from notifier.talks import Seminar, Session
+from notifier.verdicts import LOOK_BACK
 
 _MOMENT = timedelta(seconds=1)
 
@@ -31,6 +32,6 @@ def _of_session(seminar: Seminar, session: Session, rules: Rules, facts: Facts, 
         return
     if last_look < until:
         facts = replace(facts, leads=frozenset())  # who chose which lead times then, nobody knows
-    for decision in notices.decide(replace(seminar, sessions=(session,)), rules, facts, at):
+    for decision in verdicts.decide(replace(seminar, sessions=(session,)), rules, facts, at):
         if decision.verdict in (Verdict.OPEN, Verdict.EXPIRED):
             yield decision

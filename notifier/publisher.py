@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from notifier import bulletins, intake, notices, pages, revisions, wiring
+from notifier import bulletins, intake, pages, revisions, verdicts, wiring
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem
 from notifier.intake import Accepted
@@ -152,7 +152,7 @@ class Publisher:
         """The cancelled sessions of which not everyone has been told yet who is to be."""
         if self.accepted is None or not any(s.is_cancelled and s.end > now for s in self.seminar.sessions):
             return frozenset()
-        decisions = notices.decide(self.seminar, self._config.notices.rules, await self._store.facts(), now)
+        decisions = verdicts.decide(self.seminar, self._config.notices.rules, await self._store.facts(), now)
         waiting = [d.notice for d in decisions if d.verdict in (Verdict.WAITING, Verdict.OPEN)]
         on_their_way = [one.notice for one in await self._store.progress()]
         return frozenset(n.session_id for n in (*waiting, *on_their_way) if n.kind is Kind.CANCELLED)

@@ -30,11 +30,11 @@ from test_stores import opening
 from notifier import backups, desk, settings
 from notifier.config import Config
 from notifier.errors import NotifierError, OutputError, SourceError, StoreError, StoreLocked
-from notifier.notices import rule_names
 from notifier.stores import DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
 from notifier.stores.sqlite.schema import SCHEMAS
 from notifier.subscribers import State, Subscriber
+from notifier.verdicts import rule_names
 from notifier.witness import Witness
 
 NOW = datetime(2021, 11, 26, 1, 30, tzinfo=UTC)

@@ -11,9 +11,10 @@ import pytest
 from samples import ADA, DAYS, HOURS, LONG_AGO, START, seminar, session
 
 from notifier.foresight import decided
-from notifier.notices import Decision, Kind, Rules, Verdict, rule_names
+from notifier.notices import Decision, Kind, Rules, Verdict
 from notifier.rates import Limits
 from notifier.stores.sqlite import SqliteStore
+from notifier.verdicts import rule_names
 
 SLOW = Limits(per_minute=1)
 PEOPLE = 120

@@ -16,20 +16,12 @@ from samples import ADA, BOB, CAROL, DAYS, HOURS, START, session
 from notifier import proofs
 from notifier.bulletins import Bulletin, lines
 from notifier.mailroom import misleads
-from notifier.notices import (
-    CLOSED_DOOR,
-    OF_SUBSCRIPTIONS,
-    Kind,
-    Rules,
-    Verdict,
-    decide,
-    needed_head_starts,
-    rule_names,
-)
+from notifier.notices import OF_SUBSCRIPTIONS, Kind, Rules, Verdict
 from notifier.stores import HIGH_WATER, Claim, DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
 from notifier.subscribers import State, Subscriber
 from notifier.talks import Room, Seminar, Session, Status
+from notifier.verdicts import CLOSED_DOOR, decide, needed_head_starts, rule_names
 
 RULES = Rules()
 PEOPLE = {one.address: one for one in (ADA, BOB, replace(CAROL, leads=(3 * HOURS,)))}

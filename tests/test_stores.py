@@ -17,7 +17,7 @@ from test_subscribers import people
 from notifier.bulletins import Bulletin
 from notifier.errors import LimitError
 from notifier.intake import Accepted
-from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict, rule_names
+from notifier.notices import Decision, Kind, Notice, Recipients, Rules, Settled, Verdict
 from notifier.returns import Meaning
 from notifier.revisions import Identity
 from notifier.stores import APPROVAL, Claim, Consent, DeliveryState, Result, Returned, Review, Store
@@ -25,6 +25,7 @@ from notifier.stores.sqlite import SqliteStore
 from notifier.stores.sqlite.deliveries import RESENDS
 from notifier.subscribers import CONFIRM_WITHIN, State, Subscriber, searchable
 from notifier.talks import Session
+from notifier.verdicts import rule_names
 
 NOW = START - DAYS
 EVE = Subscriber("eve@example.org", language="zh")

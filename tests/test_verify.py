@@ -21,10 +21,11 @@ from notifier.cli import main
 from notifier.config import Config
 from notifier.inquiries import store as inquiries
 from notifier.intake import Accepted
-from notifier.notices import Verdict, decide, rule_names
+from notifier.notices import Verdict
 from notifier.stores import HIGH_WATER, DeliveryState
 from notifier.stores import Result as Outcome
 from notifier.stores.sqlite import SqliteStore
+from notifier.verdicts import decide, rule_names
 
 NOTICE = "2021-11-27/reminder-1d/0"
 END = START + 2 * HOURS

@@ -16,6 +16,7 @@ from notifier.notices import Kind, Notice
 from notifier.subscribers import Subscriber
 from notifier.talks import Seminar, Session, Talk
 from notifier.tokens import LINK_KEYS, Keyring
+from notifier.verdicts import has_followed
 
 if TYPE_CHECKING:
     from notifier.messages import Message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from notifier import bulletins, foresight, notices, wiring
+from notifier import bulletins, foresight, verdicts, wiring
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem
 from notifier.inquiries import reading
@@ -40,7 +40,7 @@ async def unapproved(config: Config, now: datetime) -> list[str]:
     async with reading(config) as store:
         if store is None:
             return []
-        decisions = notices.decide(accepted.seminar, config.notices.rules, await store.facts(), now)
+        decisions = verdicts.decide(accepted.seminar, config.notices.rules, await store.facts(), now)
     return [d.notice.name for d in decisions if d.needs_approval]
 
 
@@ -73,7 +73,7 @@ async def urgent_mailing(config: Config, seminar: Seminar, session_id: str, line
         before, levels = facts.bulletins.get(session_id), config.visibility.levels
         bulletin = bulletins.announced(seminar, session_id, line, before, levels=levels, now=now)
         facts = replace(facts, bulletins={**facts.bulletins, session_id: bulletin})
-        decisions = notices.decide(seminar, config.notices.rules, facts, now)
+        decisions = verdicts.decide(seminar, config.notices.rules, facts, now)
         notice = next(d.notice for d in decisions if d.notice.key[:2] == (session_id, bulletin.rule))
         (people,) = await store.counts([notice], seminar) if store else [0]
     return mailing(notice, people, wiring.limits(config))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifier import control, foresight, notices, wiring
+from notifier import control, foresight, verdicts, wiring
 from notifier.config import Config
 from notifier.errors import NotifierError, Problem
 from notifier.inquiries import reading
@@ -68,7 +68,7 @@ async def _told(store: Store, config: Config, now: datetime) -> dict[str, Any]:
         if accepted
         else ()
     )
-    due = notices.next_due(decisions, now)
+    due = verdicts.next_due(decisions, now)
     etag, modified = documents.get("/calendar.ics", ("", None))
     waiting = next((d.notice for d in decisions if d.notice.due == due), None)
     return {

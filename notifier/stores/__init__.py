@@ -251,7 +251,7 @@ class Store(Protocol):
         ...
 
     async def facts(self) -> Facts:
-        """All that `notices.decide` needs to know of the past."""
+        """All that `verdicts.decide` needs to know of the past."""
         ...
 
     async def accepted(self) -> Accepted | None:
