@@ -45,7 +45,7 @@ async def composed(
         session = replace(session, urgent=line or session.urgent or SAMPLE_LINES[reader.language])
     if kind == "cancelled":
         session = replace(session, status=talks.Status.CANCELLED)
-    if kind == "replay" and not notices.has_followed(session):
+    if kind == "replay" and not has_followed(session):
         seen = (replace(talk, replay=f"{config.server.base_url}/") for talk in session.talks or (Talk(),))
         session = replace(session, talks=tuple(seen))
     composer = Composer(wiring.mail_site(config, seminar, Keyring.parse(keys)), wiring.mail_templates(config))
@@ -56,7 +56,7 @@ async def composed(
 
 def sample_session(seminar: Seminar, kind: str, now: datetime) -> Session:
     """The session that a mail of this kind would tell of: the next one or, of what is to be seen again, the last."""
-    seen = [session for session in seminar.sessions if session.end <= now and notices.has_followed(session)]
+    seen = [session for session in seminar.sessions if session.end <= now and has_followed(session)]
     if kind == Kind.REPLAY and seen:
         return seen[-1]
     return seminar.next_session(now) or seminar.sessions[-1]
