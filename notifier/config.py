@@ -24,6 +24,7 @@ from pydantic import (
 from notifier import notices
 from notifier.breakers import RESTS
 from notifier.errors import AddressError, Problem
+from notifier.links import uri
 from notifier.locations import Identifier, WebAddress, ZoneName, did_you_mean, refusal
 from notifier.networks import Proxies
 from notifier.providers import PROVIDERS
@@ -228,7 +229,7 @@ class ServerSection(Table):
     @classmethod
     def _derive(cls, base_url: str, info: ValidationInfo) -> str:
         if base_url or not info.data.get("listen"):
-            return base_url.rstrip("/")
+            return uri(base_url.rstrip("/")) or base_url
         host, _, port = info.data["listen"][0].rpartition(":")
         if host == "unix":
             return "http://localhost"

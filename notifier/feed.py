@@ -19,7 +19,8 @@ from icalendar import Calendar, vDuration, vText, vUri
 
 from notifier.contentlines import folded, serialised
 from notifier.errors import Problem
-from notifier.events import END_EVENT, LONGEST_PART, alarm, event_of, events_of, line, split, summary, trim, uri
+from notifier.events import END_EVENT, LONGEST_PART, alarm, event_of, events_of, line, split, summary, trim
+from notifier.links import uri
 from notifier.talks import Seminar, Session, Status
 from notifier.timezones import timezones
 

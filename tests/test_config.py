@@ -74,6 +74,12 @@ def test_what_is_set_is_used() -> None:
     assert config.templates.path == FOLDER / "ours"
 
 
+def test_the_base_url_may_be_written_as_people_read_it() -> None:
+    """It goes into headers of mails, sitemaps and feeds, which are in ASCII."""
+    written = load('[server]\nbase_url = "https://讨论班.example/机器学习/"').server.base_url
+    assert written == "https://xn--jey391ctb.example/%E6%9C%BA%E5%99%A8%E5%AD%A6%E4%B9%A0"
+
+
 @pytest.mark.parametrize(
     ("listen", "base_url"),
     [

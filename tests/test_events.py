@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 import pytest
 from icalendar import vText
@@ -168,28 +167,6 @@ def test_links_are_in_ascii_and_without_a_comma():
     link = "https://xn--6oqu09l.example/a%2Cb?q=%E5%AE%A4&r=%20&s=100%25"
     assert str(found["CONFERENCE"]) == link
     assert str(found["LOCATION"]) == f"在线会议 Online meeting {link}"
-
-
-@pytest.mark.parametrize(
-    ("url", "link"),
-    [
-        ("https://a.example/[1]?x[]=2#b#c[d]", "https://a.example/%5B1%5D?x%5B%5D=2#b%23c%5Bd%5D"),
-        ("https://a.example/x?y#", "https://a.example/x?y#"),
-        ("https://a.example", "https://a.example"),
-        ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
-        ("https://[2001:db8::1/x", ""),
-        ("https://a.example:port/x", ""),
-        ("https://ada:b@a.example:8443?x", "https://ada:b@a.example:8443?x"),
-        ('https://a"b.example/|^`{}', "https://a%22b.example/%7C%5E%60%7B%7D"),
-        (f"https://{'长' * 64}.example/", f"https://{quote('长' * 64)}.example/"),
-        ("sip:张@a.example:5060;transport=tls", "sip:%E5%BC%A0@a.example:5060;transport=tls"),
-        ("tel:+86-10-1234;ext=5", "tel:+86-10-1234;ext=5"),
-        ("wemeet://page/inmeeting?meeting_code=1", "wemeet://page/inmeeting?meeting_code=1"),
-        ("zoommtg:join?a=b", "zoommtg:join?a=b"),
-    ],
-)
-def test_a_link_is_one_by_the_letter_or_none(url: str, link: str):
-    assert events.uri(url) == link
 
 
 def test_a_link_that_no_program_should_open_is_no_conference():

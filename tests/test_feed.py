@@ -246,9 +246,7 @@ def test_the_feed_can_have_an_event_for_each_talk():
     ]
 
 
-@pytest.mark.parametrize(
-    ("start", "end"), [(2 * HOURS, None), (3 * HOURS, None), (None, -HOURS), (None, timedelta(0))]
-)
+@pytest.mark.parametrize(("start", "end"), [(2 * HOURS, None), (3 * HOURS, None), (None, -HOURS), (None, timedelta(0))])
 def test_a_talk_that_is_never_within_its_session_has_the_sessions_time(start: timedelta | None, end: timedelta | None):
     """RFC 5545 section 3.8.2.2: an event ends after it starts."""
     odd = Talk("Odd", start=None if start is None else START + start, end=None if end is None else START + end)
