@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 from bs4 import BeautifulSoup
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import DAYS, HOURS, ROOM, START, TALKS, seminar, session
+from samples import DAYS, HOURS, ROOM, START, TALKS, recorded, seminar, session
 
 from notifier import files, letters
 from notifier.errors import Problem, TemplateError
@@ -117,6 +117,32 @@ def test_chinese_is_set_with_chinese_punctuation(kind: Kind) -> None:
         told = letters.write(TEMPLATES, Matter(kind, now, chinese, BASE, before), "zh", "America/New_York")
         for words in (told.subject, told.text, BeautifulSoup(told.html, "html.parser").get_text(" ")):
             assert re.findall(r"[^\n]*[\u4e00-\u9fff][,.:;!?](?![\w/])[^\n]*", words) == []
+
+
+def test_what_is_to_be_seen_again_comes_first_and_nothing_of_how_to_join() -> None:
+    told = letter(Kind.REPLAY, replace(recorded(), notice="It starts late."))
+    assert told.text.splitlines()[:15] == [
+        "The replay is online.",
+        "Sat 27 Nov 2021, 9:30–11:30 Beijing time (UTC+8)",
+        "",
+        "1. 冷冻电镜原理及相关算法",
+        "王宇航 (北京深势科技有限公司)",
+        "Watch the replay: https://www.bilibili.com/video/BV0",
+        "Slides: https://example.org/slides.pdf",
+        "",
+        "2. 基于神经网络实现碳氢燃料的燃烧模拟",
+        "朱通 (华东师范大学)",
+        "Watch the replay: https://www.bilibili.com/video/BV1",
+        "",
+        "More about this session: https://seminar.example.org/sessions/2021-11-27",
+        "",
+        f"Dear {NAME},",
+    ]
+    links = [a["href"] for a in BeautifulSoup(told.html, "html.parser").select("a.button-link")]
+    assert links == [talk.replay for talk in recorded().talks]
+    for body in (told.text, told.html):
+        assert [word for word in (ROOM.url, ROOM.meeting_id, ROOM.passcode, "starts late") if word in body] == []
+    assert "bilibili.com" not in letter(about=recorded()).text
 
 
 def test_two_zones_with_the_same_time_are_one_clock() -> None:
@@ -292,6 +318,20 @@ def test_a_cancelled_session_offers_no_way_to_join() -> None:
             session(status=Status.CANCELLED),
             session(),
             "【已取消】11月27日 周六 9:30 北京时间 · Joint Seminar of Machine Learning",
+        ),
+        (
+            Kind.REPLAY,
+            "en",
+            recorded(),
+            None,
+            "[Replay] Sat 27 Nov, 9:30 Beijing time · Joint Seminar of Machine Learning",
+        ),
+        (
+            Kind.REPLAY,
+            "zh",
+            session(talks=(replace(TALKS[0], slides=Link("https://example.org/slides.pdf")),)),
+            None,
+            "【幻灯片】11月27日 周六 9:30 北京时间 · Joint Seminar of Machine Learning",
         ),
     ],
 )

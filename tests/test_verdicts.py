@@ -623,6 +623,7 @@ def test_slides_that_were_in_the_reminder_are_no_news_but_a_replay_beside_them_i
     now = SEEN + HOURS
     assert verdict_of(now, filmed(slides=SLIDES), facts) is None
     assert verdict_of(now, filmed(slides=Link("https://example.org/corrected")), facts) is None
+    assert verdict_of(now, filmed("https://b.example/2"), told(filmed("https://b.example/1"))) is None
     assert verdict_of(now, filmed("https://b.example/1", slides=SLIDES), facts) is Verdict.OPEN
     assert verdict_of(now, filmed(slides=SLIDES), told(session())) is Verdict.OPEN
 

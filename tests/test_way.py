@@ -189,6 +189,14 @@ async def test_replays_are_told_once_to_those_who_want_them(house: House) -> Non
     await house.arrived(2)
 
 
+async def test_the_page_promises_replays_only_where_they_are_told(house: House) -> None:
+    promise = "Replays and slides, once they are online."
+    for house.more, is_promised in (("", True), ('replay = ""', False)):
+        await house.start()
+        assert (promise in (await house.get("/subscribe")).text) == is_promised
+        await house.stop()
+
+
 async def test_replays_of_sessions_that_were_over_at_the_first_start_are_never_told(house: House) -> None:
     house.now = AFTERWARDS
     old, new = seen(FIRST_TALK, 1)
