@@ -98,6 +98,31 @@ async def test_a_second_line_takes_the_place_of_the_first_and_is_mailed_anew(hou
     assert {m["Subject"].partition(" · ")[0] for m in (await house.arrived(9))[6:]} == {LINE}
 
 
+async def test_the_last_of_two_lines_goes_to_all_whose_mail_the_first_one_had_taken_over(house: House) -> None:
+    """The first had put their reminder away; put away itself, it must leave them to the second."""
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    await house.ask({"do": "hold", "reason": "the provider complains"})
+    await house.pass_time(DUE)
+    await house.ask(announcing("Starts late"))
+    assert (await house.ask(announcing(LINE)))["people"] == 3
+    await house.ask({"do": "release"})
+    assert {m["Subject"].partition(" · ")[0] for m in await house.arrived(3)} == {LINE}
+
+
+async def test_a_line_that_is_taken_away_unsent_gives_back_the_reminder_that_it_had_taken_over(house: House) -> None:
+    await house.subscribe(*PEOPLE)
+    await house.start()
+    await house.ask({"do": "hold", "reason": "the provider complains"})
+    await house.pass_time(DUE)
+    await house.ask(announcing("Starts late"))
+    await house.ask(announcing(None))
+    await house.ask({"do": "release"})
+    for mail in await house.arrived(3):
+        assert "Starts late" not in str(mail)
+        assert "329 744 341" in mail.get_body(("plain",)).get_content()
+
+
 async def test_a_line_that_is_taken_away_is_gone_without_a_mail(house: House) -> None:
     await reminded(house)
     await house.ask(announcing(LINE))

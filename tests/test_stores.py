@@ -852,6 +852,30 @@ async def test_of_a_bulletin_that_was_taken_back_no_mail_leaves(store: Store, ve
     assert all(row[1] == "cancelled" for row in (await states(store)).values())
 
 
+async def test_a_reminder_put_off_after_its_bulletin_was_taken_back_is_owed_still(store: Store) -> None:
+    """It was on the wire all that while, and nothing stands for it."""
+    await store.settle([opening()], session(), NOW)
+    (put_off, *_) = await store.claim(1, NOW)
+    assert await store.intend([put_off], NOW) == [True]
+    await store.settle([urgent(1)], session(), NOW)
+    await store.settle([urgent(2, Verdict.SKIPPED)], session(), NOW)
+    await store.record([Result(put_off, DeliveryState.DEFERRED, NOW)], NOW)
+    owed = [(claim.notice.kind, claim.subscriber.id) for claim in await store.claim(9, NOW)]
+    assert sorted(owed) == [(Kind.REMINDER, 1), (Kind.REMINDER, 2), (Kind.REMINDER, 3)]
+
+
+async def test_a_bulletin_put_off_after_it_was_taken_back_gives_back_the_reminder(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    await store.settle([urgent(1)], session(), NOW)
+    (put_off, *_) = await store.claim(1, NOW)
+    assert await store.intend([put_off], NOW) == [True]
+    await store.settle([urgent(2, Verdict.SKIPPED)], session(), NOW)
+    assert len(await store.claim(9, NOW)) == 2
+    await store.record([Result(put_off, DeliveryState.DEFERRED, NOW)], NOW)
+    (owed,) = await store.claim(9, NOW)
+    assert (owed.notice.kind, owed.subscriber.id) == (Kind.REMINDER, put_off.subscriber.id)
+
+
 async def test_a_change_told_with_a_bulletin_is_told_also_where_its_line_is_taken_back(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     await store.settle([urgent(1, before=session())], session(), NOW)

@@ -10,7 +10,7 @@ from typing import Any
 
 from notifier.stores import Claim, DeliveryState, Ended, Result
 from notifier.stores.sqlite import tallies
-from notifier.stores.sqlite.openings import WITHDRAW
+from notifier.stores.sqlite.openings import GIVE_BACK, WITHDRAW
 from notifier.stores.sqlite.returns import block_dead
 from notifier.stores.sqlite.rows import SUBSCRIBER, as_json, instant, ms, notice_in, session_in, subscriber_in
 from notifier.stores.sqlite.schema import OPEN_STATES, UNDECIDED, UNSENT
@@ -56,7 +56,7 @@ _SUPERSEDE = f"""
     WHERE {UNSENT} AND EXISTS (
         SELECT 1 FROM notice old JOIN notice new ON new.session_id = old.session_id AND new.id > old.id
         JOIN delivery d ON d.notice_id = new.id AND d.subscriber_id = delivery.subscriber_id
-        WHERE old.id = delivery.notice_id AND (new.before IS NOT NULL
+        WHERE old.id = delivery.notice_id AND d.state <> 'cancelled' AND (new.before IS NOT NULL
               OR new.kind IN ('reminder', 'urgent') AND old.kind IN ('announcement', 'reminder')))
 """
 
@@ -111,6 +111,7 @@ def take_over(db: sqlite3.Connection, at: int, lanes: Iterable[str], *, resend: 
     )
     db.execute(_SUPERSEDE, {"at": at})
     db.execute(WITHDRAW, {"at": at})
+    db.execute(GIVE_BACK, {"at": at})
     db.execute(
         "UPDATE delivery SET not_before = NULL, lane = '', updated = :at,"
         " reply = trim('the mail server that may have it is no longer in the settings; ' || reply, '; ')"
@@ -195,8 +196,10 @@ def recording(results: Sequence[Result], now: datetime, *, resend: bool) -> Call
     def work(db: sqlite3.Connection) -> None:
         if rows:
             db.execute(_RECORD, {"rows": as_json(rows), "now": at})
-        for put_away in (_SUPERSEDE, WITHDRAW):
-            db.executemany(f"{put_away} AND notice_id = :notice AND subscriber_id = :subscriber", put_off)
+        of_delivery = "AND notice_id = :notice AND subscriber_id = :subscriber"
+        db.executemany(f"{_SUPERSEDE} {of_delivery}", put_off)
+        if db.executemany(f"{WITHDRAW} {of_delivery}", put_off).rowcount > 0:
+            db.executemany(f"{GIVE_BACK} AND subscriber_id = :subscriber", put_off)
         for subscriber_id, reply in dead:
             block_dead(db, subscriber_id, reply, at, "mail server")
 

@@ -44,6 +44,21 @@ WITHDRAW = f"""
         WHERE old.id = delivery.notice_id AND old.kind = 'urgent' AND new.kind = 'urgent'
               AND (old.before IS NULL OR new.verdict = 'open'))
 """
+# And what it stood for, where nothing else does by now: it is owed again.
+GIVE_BACK = """
+    UPDATE delivery SET state = 'queued', not_before = :at, reply = '', updated = :at
+    WHERE notice_id IN (SELECT id FROM notice WHERE kind IN ('announcement', 'reminder') AND deadline > :at)
+    AND state = 'cancelled' AND reply = 'told by a later mail instead'
+    AND subscriber_id IN (SELECT id FROM subscriber WHERE state = 'confirmed')
+    AND EXISTS (
+        SELECT 1 FROM notice old JOIN notice new ON new.session_id = old.session_id AND new.id > old.id
+        JOIN delivery d ON d.notice_id = new.id AND d.subscriber_id = delivery.subscriber_id
+        WHERE old.id = delivery.notice_id AND new.kind = 'urgent' AND d.state = 'cancelled')
+    AND NOT EXISTS (
+        SELECT 1 FROM notice old JOIN notice new ON new.session_id = old.session_id AND new.id > old.id
+        JOIN delivery d ON d.notice_id = new.id AND d.subscriber_id = delivery.subscriber_id
+        WHERE old.id = delivery.notice_id AND NOT (new.kind = 'urgent' AND d.state = 'cancelled'))
+"""
 
 
 def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int) -> int:
@@ -60,11 +75,19 @@ def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int
     )  # fmt: skip
     if made.rowcount == 0:
         return 0
+    reached = 0
+    if decision.verdict is Verdict.OPEN:
+        reached = _open(db, made.lastrowid, decision, session, at)
     if notice.kind is Kind.URGENT:
-        db.execute(f"{WITHDRAW} AND delivery.notice_id IN ({_OF_SESSION})", {"session_id": notice.session_id, "at": at})
-    if decision.verdict is not Verdict.OPEN:
-        return 0
-    notice_id = made.lastrowid
+        # Last: whoever was yet to have the line before is among those whom this one is for.
+        for undo in (WITHDRAW, GIVE_BACK):
+            of_session = {"session_id": notice.session_id, "at": at}
+            db.execute(f"{undo} AND delivery.notice_id IN ({_OF_SESSION})", of_session)
+    return reached
+
+
+def _open(db: sqlite3.Connection, notice_id: int | None, decision: Decision, session: Session, at: int) -> int:
+    notice = decision.notice
     values = {**_recipients(notice, session, at), "notice_id": notice_id}
     reached = db.execute(
         "INSERT INTO delivery (notice_id, subscriber_id, state, not_before, updated)"
@@ -86,7 +109,7 @@ def settle(db: sqlite3.Connection, decision: Decision, session: Session, at: int
             f" WHERE ({UNSENT}) AND notice_id <> :notice_id AND notice_id IN ({_OF_SESSION})",
             values,
         )
-    return reached
+    return int(reached)
 
 
 def counts(db: sqlite3.Connection, notices: Iterable[Notice], sessions: Mapping[str, Session]) -> list[int]:
