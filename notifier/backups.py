@@ -80,7 +80,11 @@ def put_back(config: Config, source: Path, now: datetime) -> PutBack:
     """
     store = _store_of(config)
     files.make_folder(store.parent)
-    with lock(wiring.lock_path(config.store.path)):
+    held_by = wiring.lock_path(config.store.path)
+    is_first_lock = not held_by.exists()
+    with lock(held_by):
+        if is_first_lock:
+            _hand_to_owner_of(store.parent, held_by)
         _refuse_own_files(store, source)
         files.see(source)
         copies.inspect(source)
@@ -154,10 +158,11 @@ def _put_aside(store: Path, now: datetime) -> Path:
     return aside
 
 
-def _hand_to_owner_of(folder: Path, draft: Path) -> None:
+def _hand_to_owner_of(folder: Path, made: Path) -> None:
+    """Lets the daemon's user have what root has made in its folder."""
     if os.geteuid() == 0:
         owner = folder.stat()
-        os.chown(draft, owner.st_uid, owner.st_gid)
+        os.chown(made, owner.st_uid, owner.st_gid)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,8 +28,9 @@ from samples import ADA, BOB, CAROL, DAYS, START, session
 from test_ledger_model import RULES, Ledger
 from test_stores import opening
 
-from notifier import backups, desk, settings
+from notifier import backups, clock, desk, settings
 from notifier.config import Config
+from notifier.daemon import Daemon
 from notifier.errors import NotifierError, OutputError, SourceError, StoreError, StoreLocked
 from notifier.stores import DeliveryState, Result
 from notifier.stores.sqlite import SqliteStore
@@ -91,8 +93,29 @@ def test_a_backup_is_one_file_of_its_owner_alone_and_holds_everything(config: Co
     held = backups.take(config, target, NOW, overwrite=False)
     assert (held.subscribers, held.sessions, held.deliveries, held.taken_at) == (2, 0, 2, NOW.isoformat())
     assert target.stat().st_mode & 0o777 == 0o600
+    assert target.read_bytes()[18:20] == b"\x01\x01"  # SQLite can read it where it can write nothing beside it
     assert {name for name in in_folder(config) if "backup" in name} == {"backup.db"}
     assert at_store(config, people) == at_store(config, people, path=target)
+
+
+def test_a_backup_is_of_the_moment_when_it_was_begun_however_much_is_written_meanwhile(
+    config: Config, tmp_path: Path
+) -> None:
+    at_store(config, begin, lambda s: s.subscribe([Subscriber(f"p{n}@example.org") for n in range(20_000)], NOW))
+    steps = []
+    with closing(sqlite3.connect(config.store.path, isolation_level=None)) as other:
+
+        def step(done: int, total: int) -> None:
+            if len(steps) < 9:
+                other.execute("DELETE FROM subscriber WHERE id = ?", (len(steps) + 1,))
+            steps.append((done, total))
+
+        held = backups.take(config, tmp_path / "backup.db", NOW, overwrite=False, step=step)
+        assert other.execute("SELECT count(*) FROM subscriber").fetchone()[0] < 20_000
+    assert held.subscribers == 20_000
+    assert len(steps) > 2
+    assert sorted(steps) == steps
+    assert steps[-1][0] == steps[-1][1]
 
 
 def test_a_backup_put_to_use_by_hand_sends_nothing_and_gives_nobody_the_number_of_another(
@@ -175,6 +198,7 @@ def test_a_backup_put_back_is_on_hold_and_the_store_of_until_then_is_kept(config
     done = backups.put_back(config, tmp_path / "backup.db", LATER)
     assert done.aside is not None
     assert done.aside.name == "notifier.before-20211126T043000Z.db"
+    assert not (tmp_path / "notifier.db-wal").exists()
     assert [one.address for one in at_store(config, people)[0]] == [ADA.address, BOB.address]  # type: ignore[attr-defined]
     assert len(at_store(config, people, path=done.aside)[0]) == 3  # type: ignore[arg-type]
     assert done.carried is not None
@@ -225,9 +249,13 @@ def test_who_came_since_the_backup_is_not_brought_but_counted_and_their_number_i
     at_store(config, begin, lambda s: s.subscribe([ADA, replace(BOB, state=State.UNSUBSCRIBED)], NOW))
     backups.take(config, tmp_path / "backup.db", NOW, overwrite=False)
     at_store(config, lambda s: s.subscribe([BOB, CAROL], LATER))
-    for _ in range(2):
-        done = backups.put_back(config, tmp_path / "backup.db", LATER)
+    for now in (LATER, LATER - 400 * DAYS):  # also where it goes wrong
+        done = backups.put_back(config, tmp_path / "backup.db", now)
     assert done.carried is not None
+    (before,) = at_store(
+        config, lambda s: s._run(lambda db: db.execute("SELECT max(seq) FROM sqlite_sequence").fetchone())
+    )
+    assert before[0] >= LATER.timestamp()  # type: ignore[index]
     at_store(config, lambda s: s.subscribe([CAROL], LATER))
     everyone, consents = at_store(config, people, lambda s: s.consents(2))
     assert [(one.address, one.state, one.id > 3) for one in everyone] == [  # type: ignore[attr-defined]
@@ -309,6 +337,31 @@ def test_without_any_store_a_backup_makes_one(config: Config, tmp_path: Path) ->
     assert len(at_store(config, people)[0]) == 1  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand a file to somebody else")
+@pytest.mark.parametrize("is_first", [True, False], ids=["on a new machine", "over a store"])
+def test_what_root_puts_back_is_the_daemon_s(config: Config, tmp_path: Path, is_first: bool) -> None:
+    at_store(config, begin)
+    backups.take(config, tmp_path / "backup.db", NOW, overwrite=False)
+    os.chown(config.store.path, 65534, 65534)
+    if is_first:
+        config.store.path.unlink()
+        os.chown(tmp_path, 65534, 65534)
+    backups.put_back(config, tmp_path / "backup.db", LATER)
+    made = ["notifier.db", "notifier.lock"] if is_first else ["notifier.db"]
+    assert [(tmp_path / name).stat().st_uid for name in made] == [65534] * len(made)
+
+
+def test_no_kind_of_row_is_forgotten_when_a_backup_is_put_back() -> None:
+    """A table that is new here is carried over, or is about people alone and comes from the backup: say which."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(" ".join(SCHEMAS))
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    carried = {"session", "document", "accepted", "listed", "fact", "rule", "notice", "delivery", "returned"}
+    of_people = {"subscriber", "lead", "consent", "sqlite_sequence"}  # who left, and what was said, is carried besides
+    counted_anew = {"tally"}
+    assert tables == carried | of_people | counted_anew
+
+
 @pytest.mark.parametrize("kind", ["missing", "folder", "text", "empty", "cut", "damaged", "newer", "foreign"])
 def test_what_is_no_backup_is_refused_and_the_store_stays(config: Config, tmp_path: Path, kind: str) -> None:
     at_store(config, begin, lambda s: s.subscribe([Subscriber(f"p{n}@example.org") for n in range(3000)], NOW))
@@ -334,7 +387,14 @@ def test_what_is_no_backup_is_refused_and_the_store_stays(config: Config, tmp_pa
     before = config.store.path.read_bytes()
     with pytest.raises(SourceError) as refused:
         backups.put_back(config, bad, LATER)
+    words = {
+        "missing": "no such file",
+        "folder": "this is a folder",
+        "newer": "newer version",
+        "foreign": "no store of ours",
+    }
     assert str(refused.value).startswith(f"{bad}: ")
+    assert words.get(kind, "") in str(refused.value)
     assert config.store.path.read_bytes() == before
     assert in_folder(config) <= {"notifier.db", "notifier.db-wal", "notifier.db-shm", "notifier.lock", "backup.db"}
 
@@ -431,14 +491,18 @@ async def mailed_after_a_backup(house: House) -> Config:
     return house.config()
 
 
-async def test_where_the_store_is_lost_what_was_due_before_can_be_counted_as_sent(house: House) -> None:
+@pytest.mark.parametrize("how", ["notifier restore", "by hand"])
+async def test_where_the_store_is_lost_what_was_due_before_can_be_counted_as_sent(house: House, how: str) -> None:
     config = await mailed_after_a_backup(house)
     for path in (house.folder / "var").glob("notifier.db*"):
         path.unlink()
     house.now += timedelta(minutes=9)
-    backups.put_back(config, house.folder / "backup.db", house.now)
+    if how == "by hand":
+        shutil.copy(house.folder / "backup.db", config.store.path)
+    else:
+        backups.put_back(config, house.folder / "backup.db", house.now)
     await house.start()
-    await house.until(lambda: "knows nothing of later mail" in house.hold)
+    await house.until(lambda: bool(house.hold))
     assert await house.ask({"do": "release", "is_sent": True}) == {"hold": "", "counted": 3}
     await house.pass_time(DUE + timedelta(minutes=11))
     await house.arrived(3)
@@ -446,6 +510,24 @@ async def test_where_the_store_is_lost_what_was_due_before_can_be_counted_as_sen
     await house.edit('meeting_id = "329744341"', 'meeting_id = "553225532"')
     await house.pass_time(house.now + timedelta(minutes=11))
     await house.arrived(6)
+
+
+async def test_what_is_counted_as_sent_is_opened_before(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the first moment of a daemon, in which it has not looked yet at what is due."""
+    config = await mailed_after_a_backup(house)
+    for path in (house.folder / "var").glob("notifier.db*"):
+        path.unlink()
+    backups.put_back(config, house.folder / "backup.db", house.now)
+
+    async def look_at_nothing(daemon: Daemon) -> None:
+        daemon._reconciled = clock.since_boot()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Daemon, "_reconcile", look_at_nothing)
+        await house.start()
+        assert await house.ask({"do": "release", "is_sent": True}) == {"hold": "", "counted": 3}
+    await house.pass_time(DUE + timedelta(minutes=2))
+    await house.arrived(3)
 
 
 async def test_a_restored_backup_takes_no_revision_back(house: House) -> None:
@@ -519,8 +601,13 @@ def test_killed_at_any_step_there_is_a_whole_store_and_a_whole_backup_or_none(co
     (tmp_path / "talks.toml").write_text('[seminar]\nid = "jsml"\nname = "Seminar"')
     at_store(config, begin, lambda s: s.subscribe([ADA, BOB], NOW))
     backups.take(config, tmp_path / "backup.db", NOW, overwrite=False)
-    at_store(config, leave(1))
-    begun = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    begun: dict[str, bytes] = {}
+
+    async def look(store: SqliteStore) -> None:
+        begun.update((path.name, path.read_bytes()) for path in tmp_path.iterdir())
+
+    at_store(config, leave(1), look)  # what a killed daemon leaves: who left is in the log of writes alone
+    assert begun["notifier.db-wal"]
     for command in (("backup", "new.db"), ("backup", "backup.db", "--force"), ("restore", "backup.db")):
         for number in range(1, 99):
             for path in tmp_path.iterdir():

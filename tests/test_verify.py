@@ -200,6 +200,7 @@ async def test_beside_a_daemon_what_is_seen_for_a_moment_alone_is_no_finding(
     async def mend_between(config, now):  # type: ignore[no-untyped-def]
         if looks:
             await house.daemon._store._write(lambda db: db.execute("UPDATE notice SET reached = 3 WHERE reached = 4"))
+            await house.daemon._store._write(lambda db: db.execute("UPDATE delivery SET attempts = 0"))
         looks.append(now)
         return await real(config, now)
 
@@ -208,7 +209,10 @@ async def test_beside_a_daemon_what_is_seen_for_a_moment_alone_is_no_finding(
     assert (await inquiries.proved(house.config(), house.now)).findings == ()
     assert len(looks) == 2
     await house.daemon._store._write(lambda db: db.execute("UPDATE notice SET reached = 5 WHERE reached = 3"))
-    assert {one.check for one in (await inquiries.proved(house.config(), house.now)).findings} == {"recipients"}
+    assert {one.check for one in (await inquiries.proved(house.config(), house.now)).findings} == {
+        "recipients",
+        "state",
+    }
 
 
 # --- the command ---
