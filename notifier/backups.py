@@ -88,24 +88,28 @@ def put_back(config: Config, source: Path, now: datetime) -> PutBack:
         _refuse_own_files(store, source)
         files.see(source)
         copies.inspect(source)
-        is_first = not store.exists()
-        with files.drafted(store, overwrite=not is_first) as draft, _in_words(store, store):
-            if is_first:
-                _hand_to_owner_of(store.parent, draft)
-            copies.copy(source, draft)
-            taken_at = copies.inspect(draft).taken_at
-            copies.bring_up(draft)
-            carried, unknown = (None, "") if is_first else _carried(draft, store, now)
+        with files.drafted(store, overwrite=store.exists()) as draft, _in_words(store, store):
+            carried, unknown = _fill(draft, source, store, now)
             is_known = carried is not None and carried.is_whole
             facts = {
-                BACKUP: taken_at,
                 "hold": _PUT_BACK if is_known else _PUT_BACK_ALONE,
                 USED_UNTIL: "" if is_known else _used_until(config, now),
             }
             copies.note(draft, facts, now)
             held = copies.inspect(draft)
-            aside = None if is_first else _put_aside(store, now)
+            aside = _put_aside(store, now) if store.exists() else None
     return PutBack(held, aside, carried, unknown)
+
+
+def _fill(draft: Path, source: Path, store: Path, now: datetime) -> tuple[Carried | None, str]:
+    """Makes of the draft what the source is, in this version, with what was done since; or why that is not known."""
+    copies.copy(source, draft)
+    copies.note(draft, {BACKUP: copies.inspect(draft).taken_at}, now)
+    copies.bring_up(draft)
+    if store.exists():
+        return _carried(draft, store, now)
+    _hand_to_owner_of(store.parent, draft)
+    return None, ""
 
 
 def _store_of(config: Config) -> Path:

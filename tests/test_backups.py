@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from click.testing import Result as Said
 from house import DUE, PEOPLE, House
 from hypothesis import settings as profile
 from hypothesis.stateful import initialize, precondition, rule
@@ -29,6 +31,7 @@ from test_ledger_model import RULES, Ledger
 from test_stores import opening
 
 from notifier import backups, clock, desk, settings
+from notifier.cli import main
 from notifier.config import Config
 from notifier.daemon import Daemon
 from notifier.errors import NotifierError, OutputError, SourceError, StoreError, StoreLocked
@@ -569,6 +572,45 @@ def test_backups_of_a_daemon_that_mails_are_whole_and_none_put_back_owes_what_wa
             assert home.asked("verify").returncode == 0
         copies = Counter(letter.recipient for letter in mail.messages)
         assert len(copies) == 300
+
+
+# --- on the command line ---
+
+
+def test_the_commands_say_what_they_did_and_what_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NOTIFIER_CONFIG", raising=False)
+
+    def run(*words: str) -> Said:
+        return CliRunner().invoke(main, words, catch_exceptions=False)
+
+    config = settings.parse('[store]\npath = "notifier.db"', folder=tmp_path)
+    assert run("init").exit_code == 0
+    at_store(config, begin, lambda s: s.subscribe([ADA, BOB], NOW))
+    made = run("backup", "kept.db")
+    assert (made.exit_code, made.stderr) == (0, "")
+    assert made.stdout.startswith("kept.db: 2 subscribers, 0 sessions, 0 deliveries, as of 20")
+    assert made.stdout.endswith(" bytes\n")
+    again = run("backup", "kept.db")
+    assert (again.exit_code, again.stdout) == (3, "")
+    assert again.stderr == "kept.db: there is such a file already; move it away, or choose another name\n"
+    assert run("backup", "kept.db", "--force").exit_code == 0
+    at_store(config, lambda s: s.subscribe([CAROL], LATER), leave(1))
+    done = run("restore", "kept.db")
+    assert (done.exit_code, done.stderr) == (0, "")
+    put_back, aside, carried, lost, last = done.stdout.splitlines()
+    assert put_back.startswith("put back kept.db: 2 subscribers, 0 sessions, 0 deliveries, as of 20")
+    assert aside.startswith(f"the store of until now is {tmp_path}/notifier.before-20")
+    assert carried == "carried over from it: 0 sent, 1 unsubscribed, 0 blocked, 0 erased, links of 0 revoked"
+    assert lost == "not carried over: 1 who were confirmed since; they are in it still"
+    assert last.startswith("nothing is sent until notifier release, which would now send ")
+    asked = run("status")
+    assert asked.exit_code == 1
+    assert "hold a backup was put back, and what was sent since is known" in asked.stdout
+    assert run("release", "--sent").exit_code == 1
+    kept = {"NOTIFIER_STORE_PATH": aside.removeprefix("the store of until now is ")}
+    people_then = CliRunner().invoke(main, ["subscribers", "export"], env=kept)
+    assert people_then.stdout.count("@example.org") == 3
 
 
 # --- killed at every step ---

@@ -96,9 +96,8 @@ def audit(db: sqlite3.Connection, now: datetime, *, is_running: bool) -> Audit:
 def _audit(db: sqlite3.Connection, now: datetime, *, is_running: bool) -> Audit:
     high_water = past.small_facts(db).get(HIGH_WATER)
     until = datetime.fromisoformat(high_water) if high_water else None
-    facts = past.facts(db)
     values = {
-        "given_up": ms((until or facts.baseline) - GIVEN_UP_WITHIN),
+        "given_up": ms(until - GIVEN_UP_WITHIN) if until else 0,
         "unanswered": ms(now - ANSWERED_WITHIN),
         "is_running": is_running,
     }
@@ -110,7 +109,7 @@ def _audit(db: sqlite3.Connection, now: datetime, *, is_running: bool) -> Audit:
     ).fetchone()
     return Audit(
         lists.accepted(db),
-        facts,
+        past.facts(db),
         until,
         db.execute("SELECT count(*) FROM notice").fetchone()[0],
         dict(db.execute("SELECT state, count(*) FROM delivery GROUP BY state ORDER BY state").fetchall()),
