@@ -252,8 +252,8 @@ _LEFT = """
 # Whom the older store lost when it was itself put back from a copy, it has not forgotten but never known.
 _ERASED = f"""
     SELECT id FROM main.subscriber WHERE id NOT IN (SELECT id FROM old.subscriber) AND created <= coalesce((
-        SELECT 1000 + 1000 * CAST(strftime('%s', value) AS INTEGER) FROM old.fact WHERE name = '{BACKUP}' AND value <> ''
-    ), created)
+        SELECT 1000 + 1000 * CAST(strftime('%s', value) AS INTEGER) FROM old.fact
+        WHERE name = '{BACKUP}' AND value <> ''), created)
 """
 
 
