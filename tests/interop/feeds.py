@@ -85,12 +85,21 @@ SERIES = replace(
 
 def _away(zone: str, *days: str) -> tuple[Session, ...]:
     """Sessions at half past ten, by the clock of the zone."""
-    name = zone.replace("/", "-").lower()
     return tuple(
-        replace(_session(start, f"{name}-{day}", timezone=zone), end=start + HOURS)
-        for day in days
-        for start in [datetime.fromisoformat(f"{day}T10:30").replace(tzinfo=ZoneInfo(zone))]
+        _at(zone, datetime.fromisoformat(f"{day}T10:30").replace(tzinfo=ZoneInfo(zone)), HOURS) for day in days
     )
+
+
+def _at(zone: str, start: datetime, span: timedelta) -> Session:
+    """A session with the zone in its title, since programs are compared in the order of times and titles."""
+    name = f"{zone.replace('/', '-').lower()}-{start:%Y-%m-%d-%H%M}"
+    return replace(_session(start, name, timezone=zone, talks=(Talk(zone),)), end=start + span)
+
+
+def _night(zone: str, turn: str) -> tuple[Session, ...]:
+    """Sessions that begin in one of the two hours of the same name around this instant, when the clock is put back."""
+    at = datetime.fromisoformat(turn)
+    return tuple(_at(zone, at + begin * HOURS, span * HOURS) for begin, span in ((-1, 1), (-0.5, 1), (0.5, 2)))
 
 
 # The days around the changes of the clock, in both halves of the world, and zones that are odd by half an hour.
@@ -99,6 +108,10 @@ ABROAD = seminar(
     *_away("Europe/Berlin", "2022-03-26", "2022-03-28", "2022-10-29", "2022-10-31"),
     *_away("Australia/Sydney", "2022-04-02", "2022-04-04"),
     *_away("Europe/Dublin", "2022-01-15", "2022-07-15"),
+    *_away("Australia/Lord_Howe", "2022-04-02", "2022-04-04", "2022-10-01", "2022-10-03"),
+    *_away("Antarctica/Troll", "2022-03-26", "2022-03-28"),
+    *_away("Asia/Kathmandu", "2022-05-14"),
+    *_night("Europe/Berlin", "2022-10-30T01:00Z"),
     *_away("Asia/Kolkata", "2022-05-14"),
     *_away("America/St_Johns", "2022-05-14"),
     *_away("UTC", "2022-05-14"),
