@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email import message_from_bytes
@@ -24,7 +24,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from notifier import control, pages, wiring
 from notifier.config import Config
 from notifier.dialogues import Asked, is_foreign
-from notifier.errors import NotifierError
+from notifier.errors import NotifierError, Problem, StoreError
 from notifier.inquiries import lists, notices, service
 from notifier.inquiries.mail import composed
 from notifier.networks import neighbours
@@ -116,12 +116,26 @@ class Office:
                     await self._ask({"do": "release"})
                 case "approve":
                     await self._ask({"do": "approve", "notices": [forms.first(form, "notice")]})
+                case "announce" | "take-back":
+                    line = forms.first(form, "line") if action == "announce" else None
+                    return await self._announce(visit, forms.first(form, "session"), line)
                 case _:
                     return visit.told("bad-request")
         except NotifierError as error:
             log.error("the desk could not do it action=%s reason=%s", action, error)
             return visit.told("unavailable")
         log.info("done at the desk action=%s", action)
+        return visit.back()
+
+    async def _announce(self, visit: _Visit, session_id: str, line: str | None) -> Response:
+        """Back to the desk or, where the line cannot be announced, the desk with the reasons and the line as typed."""
+        try:
+            await self._ask({"do": "announce", "session": session_id, "line": line})
+        except StoreError:
+            raise
+        except NotifierError as error:
+            return await self._overview(visit, refused=(session_id, line or "", error.problems))
+        log.info("done at the desk action=announce")
         return visit.back()
 
     async def _ask(self, request: dict[str, Any]) -> None:
@@ -157,7 +171,9 @@ class Office:
 
     # --- what is seen ---
 
-    async def _overview(self, visit: _Visit, address: str = "") -> Response:
+    async def _overview(
+        self, visit: _Visit, address: str = "", refused: tuple[str, str, Sequence[Problem]] = ("", "", ())
+    ) -> Response:
         now = self._now()
         accepted, problems = await lists.published(self._config)
         planned = await notices.planned(self._config, accepted.seminar, now, _AHEAD)
@@ -174,6 +190,8 @@ class Office:
             "punctuality": [
                 (one, charts.share(one.half, slowest), charts.share(one.all, slowest)) for one in review.punctuality
             ],
+            "coming": [s for s in accepted.seminar.sessions if s.end > now and not s.is_cancelled],
+            "refused": refused,
             "address": address,
             "explained": None,
             "stranger": False,

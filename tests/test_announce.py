@@ -15,6 +15,7 @@ from mailserver import MailServer
 from processes import house as process_house
 
 from notifier.errors import NotifierError
+from notifier.inquiries.notices import announcing as announcing_now
 from notifier.notices import Kind
 from notifier.stores.sqlite import SqliteStore
 
@@ -179,6 +180,8 @@ async def test_an_edit_that_waits_is_told_in_the_mail_of_the_line(house: House) 
     """Nobody gets two mails of one matter, nor waits ten minutes for an urgent one."""
     await reminded(house)
     await house.edit("329744341", "123456789")
+    _, decision, mailing = await announcing_now(house.config(), house.seminar, "2021-11-27", LINE, house.now)
+    assert (mailing.people, decision.before and decision.before.room.meeting_id) == (3, "329744341")
     await house.ask(announcing(LINE))
     for mail in (await house.arrived(6))[3:]:
         text = mail.get_body(("plain",)).get_content()
@@ -214,12 +217,12 @@ def test_an_organiser_announces_on_the_command_line(tmp_path: Path) -> None:
         house.wait_for(lambda: house.counted() == {"sent": 6})
         assert LINE in house.asked("preview", "next", "urgent").stdout
         assert json.loads(house.asked("plan", "--json").stdout)[-1]["verdict"] == "done"
+        assert "urgent" not in json.loads(house.asked("export").stdout)["sessions"][0]
         wrong = house.asked("announce", "nxt", "--text", "")
         assert (wrong.returncode, wrong.stdout, len(wrong.stderr.splitlines())) == (1, "", 2)
         assert "did you mean next?" in wrong.stderr
         assert house.asked("announce", "next").returncode == 2
         assert house.asked("announce", "next", "--clear", "--json").returncode == 0
-        assert "notice" not in json.loads(house.asked("export").stdout)["sessions"][0]
 
 
 async def test_a_backup_of_the_store_keeps_the_line(house: House) -> None:

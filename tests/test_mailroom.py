@@ -64,6 +64,26 @@ def room(tmp_path: Path) -> Room:
     return Room(tmp_path)
 
 
+def test_a_line_that_was_taken_back_or_replaced_is_told_no_more(room: Room) -> None:
+    said = session(urgent="Starts late")
+    room.change(urgent="Starts late")
+    assert text(room.compose(of=said, kind=Kind.URGENT)).startswith("*** Starts late ***")
+    for urgent in ("", "On time after all"):
+        room.change(urgent=urgent)
+        assert room.compose(of=said, kind=Kind.URGENT) is None
+        room.change(urgent=urgent)
+        assert urgent in text(room.compose(of=said))  # a reminder tells what is so now
+
+
+def test_a_change_told_with_a_line_is_told_without_it_once_that_was_taken_back(room: Room) -> None:
+    moved = session(START + HOURS)
+    room.change(start=moved.start, end=moved.end)
+    notice = Notice(moved.id, Kind.URGENT, "urgent-1", 1, room.now, moved.end)
+    claim = Claim(1, notice, BOB, room.now, replace(moved, urgent="Starts late"), before=session())
+    told = text(room.mailroom.compose(claim))
+    assert told.startswith("This session was moved.")
+
+
 def text(message: Message | None) -> str:
     assert message is not None
     part = message_from_bytes(message.body, policy=default).get_body(("plain",))

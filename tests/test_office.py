@@ -156,3 +156,26 @@ async def test_other_methods_and_buttons_do_nothing(desk: httpx.AsyncClient) -> 
 async def test_leaving_takes_the_cookie_away(desk: httpx.AsyncClient) -> None:
     await enter(desk)
     assert "desk=; Path=/desk; Max-Age=0" in (await press(desk, "leave")).headers["set-cookie"]
+
+
+async def test_an_urgent_line_is_announced_and_taken_away_by_its_buttons(house: House, desk: httpx.AsyncClient) -> None:
+    await enter(desk)
+    await house.pass_time(DUE)
+    await house.arrived(3)
+    line = "Starts <15 minutes> late"
+    assert (await press(desk, "announce", session="2021-11-27", line=line)).headers["location"] == "/desk"
+    assert {mail["Subject"].partition(" · ")[0] for mail in (await house.arrived(6))[3:]} == {line}
+    for path in ("/desk", "/"):
+        assert "Starts &lt;15 minutes&gt; late" in (await desk.get(path)).text
+    await press(desk, "take-back", session="2021-11-27")
+    assert "15 minutes" not in (await desk.get("/")).text
+
+
+async def test_why_a_line_cannot_be_announced_stands_beside_it(house: House, desk: httpx.AsyncClient) -> None:
+    await enter(desk)
+    told = await press(desk, "announce", session="2021-11-27", line="the passcode is 974114 $x$")
+    assert told.status_code == 200
+    assert ("the line holds the passcode" in told.text, "the line holds LaTeX" in told.text) == (True, True)
+    assert 'value="the passcode is 974114 $x$"' in told.text
+    assert "nothing is announced" in (await press(desk, "take-back", session="2021-11-27")).text
+    assert house.mail.messages == []

@@ -876,6 +876,27 @@ async def test_a_bulletin_put_off_after_it_was_taken_back_gives_back_the_reminde
     assert (owed.notice.kind, owed.subscriber.id) == (Kind.REMINDER, put_off.subscriber.id)
 
 
+async def test_a_reminder_that_was_put_off_when_a_bulletin_came_is_told_by_that(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    (on_wire,) = await store.claim(1, NOW)
+    assert await store.intend([on_wire], NOW) == [True]
+    await store.settle([urgent(1)], session(), NOW)
+    await store.record([Result(on_wire, DeliveryState.DEFERRED, NOW)], NOW)
+    assert [claim.notice.rule for claim in await store.claim(9, NOW)] == ["urgent-1"] * 3
+
+
+async def test_a_bulletin_on_the_wire_of_a_dead_run_is_not_sent_again_once_taken_back(store: Store) -> None:
+    await store.settle([opening()], session(), NOW)
+    for claim in await store.claim(9, NOW):
+        await sent(store, claim)
+    await store.settle([urgent(1)], session(), NOW)
+    (on_wire,) = await store.claim(1, NOW)
+    assert await store.intend([on_wire], NOW) == [True]
+    await store.settle([urgent(2, Verdict.SKIPPED)], session(), NOW)
+    await store.begin(NOW, ())
+    assert await store.claim(9, NOW) == []
+
+
 async def test_a_change_told_with_a_bulletin_is_told_also_where_its_line_is_taken_back(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     await store.settle([urgent(1, before=session())], session(), NOW)

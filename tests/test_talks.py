@@ -55,3 +55,12 @@ def test_who_may_not_see_the_passcode_does_not_see_it_in_the_link(link: str, pub
     levels = {"passcode": Audience.SUBSCRIBERS}
     assert shown_to(Audience.PUBLIC, one, levels).room == Room(public)
     assert shown_to(Audience.SUBSCRIBERS, one, levels) is one
+
+
+def test_what_is_urgent_stands_once_above_the_notice_for_every_audience() -> None:
+    one = session(urgent="Starts late", notice="Bring tea.")
+    for audience in Audience:
+        shown = shown_to(audience, shown_to(Audience.REMINDER, one, {}), {})
+        assert (shown.notice, shown.urgent) == ("Starts late\nBring tea.", "Starts late")
+    assert shown_to(Audience.PUBLIC, session(urgent="Starts late"), {}).notice == "Starts late"
+    assert shown_to(Audience.PUBLIC, session(notice="Bring tea."), {}).notice == "Bring tea."

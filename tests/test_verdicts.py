@@ -737,6 +737,9 @@ def test_a_bulletin_opens_once_whatever_is_edited_later() -> None:
     moved = session(START + HOURS, modified=NOON + MINUTES)
     for of in (session(), moved):
         assert urgent(NOON + 5 * MINUTES, facts, of).verdict is Verdict.DONE
+    told_of_it = (*done, opened("change-1", Kind.CHANGE, generation=1, at=NOON + 10 * MINUTES))
+    later = replace(facts, settled={"2021-11-27": told_of_it}, told={"2021-11-27": moved})
+    assert urgent(NOON + 15 * MINUTES, later, moved).verdict is Verdict.DONE
     assert urgent(NOON, replace(facts, bulletins=bulletin(number=2))).verdict is Verdict.OPEN
 
 

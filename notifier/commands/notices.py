@@ -244,10 +244,9 @@ def _show_urgent(config: Config, session_id: str, line: str, language: str, as_j
     from notifier.inquiries import mail, notices
 
     seminar, now = published(config).seminar, current_time()
-    mailing = asyncio.run(notices.urgent_mailing(config, seminar, session_id, line, now))
-    session = _session(seminar, session_id)
+    session, decision, mailing = asyncio.run(notices.announcing(config, seminar, session_id, line, now))
     reader = next(one for one in wiring.sample_subscribers() if one.language == language)
-    message = asyncio.run(mail.composed(config, seminar, session, "urgent", reader, now, line))
+    message = asyncio.run(mail.composed(config, seminar, session, "urgent", reader, now, decision.before))
     text = _part(message.body, "text").decode()
     if as_json:
         print_json({"session": session_id, "people": mailing.people, "text": text})

@@ -26,11 +26,18 @@ SAMPLE_LINES = {"zh": "推迟15分钟开始", "en": "Starts 15 minutes late"}
 
 
 async def composed(
-    config: Config, seminar: Seminar, session: Session, kind: str, reader: Subscriber, now: datetime, line: str = ""
+    config: Config,
+    seminar: Seminar,
+    session: Session,
+    kind: str,
+    reader: Subscriber,
+    now: datetime,
+    before: Session | None = None,
 ) -> Message:
     """The message of this kind about this session as the reader would get it, under a Message-ID of its own.
 
-    An urgent one tells the line that is given, else the one that is out, else a sample.
+    `before` is the session as people know it, where an urgent one tells of a change besides. It tells the line that is
+    out, else a sample.
     """
     from notifier.messages import Composer
 
@@ -38,12 +45,13 @@ async def composed(
         keys = (await store.fact(LINK_KEYS) if store else "") or secrets.token_urlsafe()
     lead = {"announcement": timedelta(days=7), "reminder": timedelta(days=1)}.get(kind)
     notice = Notice(session.id, Kind(kind), f"test-{now:%Y%m%dT%H%M%S}", 0, now, session.start, lead)
-    before = replace(session, status=talks.Status.CONFIRMED)
     if kind == "change":
-        before = replace(before, start=session.start - timedelta(days=7), end=session.end - timedelta(days=7))
+        week = timedelta(days=7)
+        before = replace(session, status=talks.Status.CONFIRMED, start=session.start - week, end=session.end - week)
     if kind == "urgent":
-        session = replace(session, urgent=line or session.urgent or SAMPLE_LINES[reader.language])
+        session = replace(session, urgent=session.urgent or SAMPLE_LINES[reader.language])
     if kind == "cancelled":
+        before = replace(session, status=talks.Status.CONFIRMED)
         session = replace(session, status=talks.Status.CANCELLED)
     if kind == "replay" and not has_followed(session):
         seen = (replace(talk, replay=f"{config.server.base_url}/") for talk in session.talks or (Talk(),))
@@ -51,7 +59,8 @@ async def composed(
     composer = Composer(wiring.mail_site(config, seminar, Keyring.parse(keys)), wiring.mail_templates(config))
     audience = notices.audience(notice.kind, session, session.start)  # as of a mail that comes at the last moment
     shown = talks.shown_to(audience, session, config.visibility.levels)
-    return composer.compose(notice, shown, reader, date=now, before=before if kind in ("change", "cancelled") else None)
+    known = talks.shown_to(audience, before, config.visibility.levels) if before else None
+    return composer.compose(notice, shown, reader, date=now, before=known)
 
 
 def sample_session(seminar: Seminar, kind: str, now: datetime) -> Session:

@@ -14,7 +14,7 @@ from notifier.mailings import Mailing, doubts, mailing
 from notifier.notices import Decision, Facts, Verdict
 from notifier.stores import Delivery, DeliveryState, Store
 from notifier.subscribers import Subscriber, normalised_address, searchable
-from notifier.talks import Seminar
+from notifier.talks import Seminar, Session
 
 RATE_AHEAD = timedelta(days=31)
 DECIDE = "notifier release --ambiguous resend, or sent"
@@ -63,8 +63,10 @@ async def rate_warnings(config: Config, now: datetime) -> tuple[Problem, ...]:
     return doubts(mailings, wiring.limits(config))
 
 
-async def urgent_mailing(config: Config, seminar: Seminar, session_id: str, line: str, now: datetime) -> Mailing:
-    """The mailing that it would be to announce this line now.
+async def announcing(
+    config: Config, seminar: Seminar, session_id: str, line: str, now: datetime
+) -> tuple[Session, Decision, Mailing]:
+    """The session with this line as it would be announced now, and to whom that would be mailed.
 
     Raises NotifierError with every reason why it cannot be announced.
     """
@@ -74,9 +76,10 @@ async def urgent_mailing(config: Config, seminar: Seminar, session_id: str, line
         bulletin = bulletins.announced(seminar, session_id, line, before, levels=levels, now=now)
         facts = replace(facts, bulletins={**facts.bulletins, session_id: bulletin})
         decisions = verdicts.decide(seminar, config.notices.rules, facts, now)
-        notice = next(d.notice for d in decisions if d.notice.key[:2] == (session_id, bulletin.rule))
-        (people,) = await store.counts([notice], seminar) if store else [0]
-    return mailing(notice, people, wiring.limits(config))
+        decision = next(d for d in decisions if d.notice.key[:2] == (session_id, bulletin.rule))
+        (people,) = await store.counts([decision.notice], seminar) if store else [0]
+    session = next(s for s in seminar.sessions if s.id == session_id)
+    return replace(session, urgent=bulletin.line), decision, mailing(decision.notice, people, wiring.limits(config))
 
 
 def _goes_out(decision: Decision) -> bool:
