@@ -53,12 +53,15 @@ def take(
 
     Raises:
         StoreError: there is no store, or it is damaged.
-        OutputError: the file cannot be written, or is there and `overwrite` is not set.
+        OutputError: the file cannot be written, or is there and `overwrite` is not set, or is the
+            store's own or the talk list.
     """
     store = _store_of(config)
     if not store.exists():
         raise StoreError(Problem("there is no store yet", "start the daemon once", str(store)))
     _refuse_own_files(store, target)
+    if os.path.realpath(target) == os.path.realpath(config.talks):
+        raise OutputError(Problem("this is the talk list", "name another file", str(target)))
     with files.drafted(target, overwrite=overwrite) as draft, _in_words(store, target):
         copies.copy(store, draft, step)
         copies.note(draft, {BACKUP: now.isoformat(), "hold": _COPIED.format(at=now)}, now)
@@ -96,6 +99,7 @@ def put_back(config: Config, source: Path, now: datetime) -> PutBack:
                 USED_UNTIL: "" if is_known else _used_until(config, now),
             }
             copies.note(draft, facts, now)
+            copies.fold(draft)  # what SQLite keeps beside it would stay under the draft's name
             held = copies.inspect(draft)
             aside = _put_aside(store, now) if store.exists() else None
     return PutBack(held, aside, carried, unknown)

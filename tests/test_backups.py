@@ -153,6 +153,11 @@ def test_a_backup_never_replaces_a_file_unasked_nor_one_of_the_store(config: Con
             backups.take(config, tmp_path / own, NOW, overwrite=True)
     with pytest.raises(OutputError, match="no file"):
         backups.take(config, Path("/dev/null"), NOW, overwrite=True)
+    talks = Path(config.talks)
+    talks.write_text("mine")
+    with pytest.raises(OutputError, match="the talk list"):
+        backups.take(config, talks, NOW, overwrite=True)
+    assert talks.read_text() == "mine"
 
 
 def test_where_there_is_no_store_or_no_room_there_is_no_backup(config: Config, tmp_path: Path) -> None:
@@ -211,6 +216,8 @@ def test_a_backup_put_back_is_on_hold_and_the_store_of_until_then_is_kept(config
     again = backups.put_back(config, tmp_path / "backup.db", LATER)
     assert again.aside is not None
     assert again.aside.name == "notifier.before-20211126T043000Z-1.db"
+    kept = {"notifier.db", "notifier.lock", done.aside.name, again.aside.name, "backup.db"}
+    assert in_folder(config) == kept
 
 
 def test_what_was_sent_since_the_backup_is_not_sent_again(config: Config, tmp_path: Path) -> None:
