@@ -53,6 +53,8 @@ def test_killed_at_random_while_sending_nobody_is_skipped(tmp_path: Path) -> Non
         assert sum(n - 1 for n in copies.values()) <= kills * LINKS * MOST
         assert len({letter.message_id for letter in mail.messages}) == PEOPLE
         assert len({(letter.recipient, letter.body) for letter in mail.messages}) == PEOPLE
+        asked = home.asked("verify")
+        assert asked.returncode == 0, asked.stdout
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
