@@ -67,9 +67,10 @@ def announced(
     return Bulletin(session_id, number, clean_line(line or ""), now, session.end.astimezone(UTC))
 
 
-def lines(bulletins: Iterable[Bulletin], now: datetime) -> dict[str, str]:
-    """The lines that are out, by the id of the session that they are about."""
-    return {one.session_id: one.line for one in bulletins if one.is_out(now)}
+def lines(bulletins: Iterable[Bulletin], seminar: Seminar | None, now: datetime) -> dict[str, str]:
+    """The lines that are out, by the id of the session that they are about; none of one that is over by now."""
+    over = {s.id for s in seminar.sessions if s.end <= now} if seminar else set()
+    return {one.session_id: one.line for one in bulletins if one.is_out(now) and one.session_id not in over}
 
 
 def with_lines(seminar: Seminar, lines: Mapping[str, str]) -> Seminar:

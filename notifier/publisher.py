@@ -165,7 +165,8 @@ class Publisher:
                 await self._publish()
 
     async def _lines(self, now: datetime) -> dict[str, str]:
-        return bulletins.lines((await self._store.facts()).bulletins.values(), now)
+        seminar = self.accepted.seminar if self.accepted else None
+        return bulletins.lines((await self._store.facts()).bulletins.values(), seminar, now)
 
     async def _keep(self, accepted: Accepted, identities: Sequence[Identity]) -> None:
         """Holds the list and what its sessions are known by, on the disk before anything of it is published."""

@@ -54,11 +54,18 @@ def test_there_is_nothing_to_take_away_where_nothing_is_out() -> None:
 def test_lines_that_are_out_stand_in_their_sessions_and_in_no_other() -> None:
     other = session(START + 14 * DAYS, id="2021-12-11")
     old = seminar(session(), replace(other, urgent="Long ago"))
-    out = lines([FIRST, replace(FIRST, session_id="gone")], NOW)
+    out = lines([FIRST, replace(FIRST, session_id="gone")], old, NOW)
     shown = with_lines(old, out)
     assert [one.urgent for one in shown.sessions] == ["Starts late", ""]
     assert with_lines(shown, out) is shown
-    assert lines([FIRST], FIRST.until) == {}
+    assert lines([FIRST], old, FIRST.until) == {}
+
+
+def test_of_a_session_that_was_brought_forward_no_line_is_out_once_it_is_over() -> None:
+    early = replace(session(), start=NOW - 2 * HOURS, end=NOW)
+    assert FIRST.until > NOW
+    assert lines([FIRST], seminar(early), NOW - HOURS) == {early.id: FIRST.line}
+    assert lines([FIRST], seminar(early), NOW) == {}
 
 
 @pytest.mark.parametrize(
