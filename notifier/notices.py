@@ -164,7 +164,8 @@ class Facts:
     `baseline` is the daemon's first start; `rules` when each rule was first seen; `settled` the notices of each
     session that are settled; `told` the session as people were last told of it; `leads` the lead times that
     subscribers chose for themselves; `approved` the notices that a person let out, and when; `bulletins` the last one
-    of each session.
+    of each session; `used_until` until when another copy of this ledger was in use, of whose mail this one knows
+    nothing, None where there is none.
     """
 
     baseline: datetime
@@ -174,6 +175,7 @@ class Facts:
     leads: frozenset[timedelta] = frozenset()
     approved: Mapping[Key, datetime] = field(default_factory=dict)
     bulletins: Mapping[str, Bulletin] = field(default_factory=dict)
+    used_until: datetime | None = None
 
 
 def audience(kind: Kind, session: Session, now: datetime) -> Audience:

@@ -343,7 +343,9 @@ def _replay(session: Session, rules: Rules, facts: Facts, now: datetime) -> Iter
     if due >= session.end + LOOK_BACK:
         return
     deadline = due + REPLAY_WITHIN
-    if (morning := _by_day(now, zone)) > now:  # after a pause, too
+    # What another copy of the store has most likely sent is opened even so, to be counted as sent.
+    is_told_elsewhere = facts.used_until is not None and due <= facts.used_until
+    if not is_told_elsewhere and (morning := _by_day(now, zone)) > now:  # after a pause, too
         due = max(due, morning)
     notice = Notice(session.id, Kind.REPLAY, "replay", 0, due, deadline, recipients=Recipients(replays=True))
     if fact is not None:

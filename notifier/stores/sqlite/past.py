@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from notifier.bulletins import Bulletin
 from notifier.notices import BESIDE, Facts, Key, Kind, Settled, Verdict
-from notifier.stores import APPROVAL
+from notifier.stores import APPROVAL, USED_UNTIL
 from notifier.stores.sqlite.rows import as_json, instant, session_in
 
 _BULLETIN = "bulletin/"  # with a session's id behind it, the name of the fact that holds its last bulletin
@@ -72,6 +72,7 @@ def facts(db: sqlite3.Connection) -> Facts:
         leads=frozenset(timedelta(seconds=row[0]) for row in db.execute("SELECT DISTINCT seconds FROM lead")),
         approved=dict(_approvals(db)),
         bulletins=dict(_bulletins(db)),
+        used_until=datetime.fromisoformat(used) if (used := _fact(db, USED_UNTIL, "")) else None,
     )
 
 
