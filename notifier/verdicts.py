@@ -114,10 +114,11 @@ def _of_session(
     done = {(s.rule, s.generation): s for s in settled}
     change = _change(session, rules, facts, now)
     urgent = _urgent(session, facts, change, generation, now)
-    is_urgent = urgent is not None and urgent.verdict is Verdict.OPEN
-    if urgent is not None and not is_urgent:
+    # A reminder that is due as well opens beside it, and the ledger has its readers get the one mail or the other.
+    tells_change = urgent is not None and urgent.before is not None
+    if urgent is not None and not tells_change:
         yield urgent
-    news = urgent if is_urgent and change is not None else change
+    news = urgent if tells_change else change
     if news is not None and news.verdict is Verdict.OPEN:
         yield from _with_what_it_replaces(news, scheduled, done, now)
         return
@@ -130,9 +131,6 @@ def _of_session(
             candidates.append(notice)
         else:
             yield decision
-    candidates.sort(key=lambda n: (n.due, n.key))
-    if urgent is not None and is_urgent:
-        candidates.append(urgent.notice)  # the last of them, whatever its time: it is what people wait for
     yield from _coalesced(candidates)
     yield from _replay(session, rules, facts, now)
 
@@ -227,10 +225,10 @@ def _judge_due(notice: Notice, session: Session, facts: Facts, now: datetime) ->
 
 
 def _coalesced(candidates: Sequence[Notice]) -> Iterator[Decision]:
-    """Of notices that could open only the last does, as after a pause: for everyone whom those before it were for."""
+    """After a pause only the latest due notice opens, and it goes to everyone whom the earlier ones were for."""
     if not candidates:
         return
-    *earlier, latest = candidates
+    *earlier, latest = sorted(candidates, key=lambda n: (n.due, n.key))
     recipients = latest.recipients
     for notice in earlier:
         recipients |= notice.recipients

@@ -820,6 +820,13 @@ async def test_a_bulletin_is_for_those_who_were_told_and_stands_for_what_says_le
     assert sorted(told.values()) == [["cancelled", "queued"], ["cancelled", "queued"], ["sent", "queued"]]
 
 
+async def test_a_reminder_and_a_bulletin_at_once_are_one_mail_and_one_of_them_whatever_comes(store: Store) -> None:
+    assert await store.settle([opening(), urgent(1)], session(), NOW) == [3, 3]
+    assert set(map(tuple, (await states(store)).values())) == {("cancelled", "queued")}
+    await store.settle([urgent(2, Verdict.SKIPPED)], session(), NOW)
+    assert set(map(tuple, (await states(store)).values())) == {("queued", "cancelled")}
+
+
 async def test_a_change_that_waits_for_its_mail_goes_out_beside_a_bulletin(store: Store) -> None:
     await store.settle([opening()], session(), NOW)
     change = Decision(notice("change-1", Recipients(told=True)), Verdict.OPEN, before=session())
