@@ -132,7 +132,8 @@ def show(source: Session, place: Place, known: Shown | None, press: Press, histo
     if known and known.place == place and known.source == source:
         return known
     session = talks.shown_to(Audience.PUBLIC, source, press.site.levels)
-    listed = json.dumps(talks.as_json(replace(press.head, sessions=(session,)))["sessions"][0], ensure_ascii=False)
+    # What is urgent is the first line of the notice, which is all that programs know of.
+    listed = json.dumps(talks.session_as_json(replace(session, urgent="")), ensure_ascii=False)
     event_tag, page_tag = digest(press.digest, listed), digest(press.digest, listed, repr(place))
     page_keys = (key_of(page_path(session), language) for language in LANGUAGES)
     tags = {event_path(session): event_tag, **dict.fromkeys(page_keys, page_tag)}

@@ -76,9 +76,11 @@ def test_the_site_is_named_with_its_folder():
 def test_the_talks_are_as_the_schema_says():
     schema = {"$ref": "#/components/schemas/Talks", "components": DESCRIPTION["components"]}
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-    for series in (SERIES, Seminar("s", "", "UTC"), seminar(session(talks=()))):
+    for series in (SERIES, Seminar("s", "", "UTC"), seminar(session(talks=(), urgent="Starts late"))):
         snapshot = pages.build(series, TEMPLATES, Site("https://x.example"), now=START)
         validator.validate(json.loads(snapshot.documents["/talks.json"].body))
+    (listed,) = json.loads(snapshot.documents["/talks.json"].body)["sessions"]
+    assert listed["notice"] == "Starts late"
     unknown = json.loads(SNAPSHOT.documents["/talks.json"].body)
     unknown["sessions"][0]["colour"] = "teal"
     assert not validator.is_valid(unknown)
