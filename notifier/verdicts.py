@@ -95,7 +95,7 @@ def rule_names(rules: Rules) -> tuple[str, ...]:
     """The name of every rule of the seminar's own."""
     announcement = () if rules.announcement is None else ("announcement",)
     replay = () if rules.replay is None else ("replay",)
-    return (*announcement, *map(_reminder_rule, rules.reminders), *replay)
+    return (*announcement, *map(reminder_rule, rules.reminders), *replay)
 
 
 def lateness_allowed(lead: timedelta) -> timedelta:
@@ -161,7 +161,7 @@ def _scheduled(session: Session, rules: Rules, facts: Facts, generation: int) ->
         due = start - lead
         deadline = min(start - CLOSED_DOOR, max(due, known) + lateness_allowed(lead))
         chosen = Recipients(leads=frozenset({lead}), by_default=lead in rules.reminders)
-        yield Notice(session.id, Kind.REMINDER, _reminder_rule(lead), generation, due, deadline, lead, chosen)
+        yield Notice(session.id, Kind.REMINDER, reminder_rule(lead), generation, due, deadline, lead, chosen)
 
 
 def _begun_early(notice: Notice, head_starts: Mapping[Key, timedelta]) -> Notice:
@@ -174,7 +174,8 @@ def _edited(session: Session, facts: Facts) -> datetime:
     return max(session.edited or session.modified or facts.baseline, facts.baseline)
 
 
-def _reminder_rule(lead: timedelta) -> str:
+def reminder_rule(lead: timedelta) -> str:
+    """The name of the rule of reminders so long before."""
     return f"reminder-{format_span(lead)}"
 
 

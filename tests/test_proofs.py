@@ -39,6 +39,12 @@ def test_what_was_due_and_is_in_no_entry_is_missing() -> None:
     assert missing(facts("announcement", "reminder-1d"), START + 300 * DAYS) == [("reminder-1h", Verdict.EXPIRED)]
 
 
+def test_of_a_lead_time_that_is_new_nothing_is_missing() -> None:
+    chosen = facts("announcement", "reminder-1d", "reminder-1h", leads=frozenset({2 * HOURS}))
+    assert missing(chosen, START + DAYS) == [("reminder-2h", Verdict.EXPIRED)]
+    assert missing(replace(chosen, rules={"reminder-2h": START}), START + DAYS) == []
+
+
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.WAITING, Verdict.DONE)])
 def test_what_was_settled_is_not_missing_whatever_became_of_it(verdict: Verdict) -> None:
     assert missing(facts("announcement", "reminder-1d", "reminder-1h", verdict=verdict), START) == []

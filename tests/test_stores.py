@@ -686,6 +686,18 @@ async def test_baseline_and_rules_are_noted_at_their_first_sight_only(store: Sto
     }
 
 
+async def test_of_a_lead_time_it_is_noted_when_somebody_first_chose_it(store: Store) -> None:
+    """Else each that is new would have been missed for every session of the month before."""
+    await store.subscribe([replace(BOB, leads=(3 * HOURS, DAYS))], NOW)
+    await store.subscribe([replace(CAROL, leads=(3 * HOURS, 2 * HOURS))], NOW + HOURS)
+    rules = (await store.facts()).rules
+    assert {name: rules[f"reminder-{name}"] for name in ("1d", "3h", "2h")} == {
+        "1d": LONG_AGO,
+        "3h": NOW,
+        "2h": NOW + HOURS,
+    }
+
+
 async def test_small_facts_and_documents_are_kept(store: Store) -> None:
     await store.note({"hold": "why"})
     await store.publish({"/calendar.ics": ('"a"', NOW)})
