@@ -188,7 +188,7 @@ class Ledger(RuleBasedStateMachine):
             self.session = replace(edited, modified=self.now)
 
     def tick(self) -> None:
-        self.edit(urgent=lines(self.bulletins[-1:], self.now).get(self.session.id, ""))
+        self.edit(urgent=lines(self.bulletins[-1:], None, self.now).get(self.session.id, ""))
         seminar = Seminar("jsml", "Seminar", "Asia/Shanghai", sessions=(self.session,))
         past = self.run(self.store.facts())
         decisions = decide(seminar, RULES, past, self.now)
