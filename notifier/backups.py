@@ -93,12 +93,9 @@ def put_back(config: Config, source: Path, now: datetime) -> PutBack:
         copies.inspect(source)
         with files.drafted(store, overwrite=store.exists()) as draft, _in_words(store, store):
             carried, unknown = _fill(draft, source, store, now)
-            is_known = carried is not None and carried.is_whole
-            facts = {
-                "hold": _PUT_BACK if is_known else _PUT_BACK_ALONE,
-                USED_UNTIL: "" if is_known else _used_until(config, now),
-            }
-            copies.note(draft, facts, now)
+            # Until when there is mail that it knows nothing of; "" where it knows of all.
+            until = carried.used_until if carried and not carried.lost else _used_until(config, now)
+            copies.note(draft, {"hold": _PUT_BACK_ALONE if until else _PUT_BACK, USED_UNTIL: until}, now)
             copies.fold(draft)  # what SQLite keeps beside it would stay under the draft's name
             held = copies.inspect(draft)
             aside = _put_aside(store, now) if store.exists() else None

@@ -337,6 +337,22 @@ def test_a_store_that_is_no_database_any_more_is_put_aside_as_it_is(config: Conf
     assert len(everyone) == 1  # type: ignore[arg-type]
 
 
+def test_mail_that_a_lost_store_alone_knew_of_stays_unknown_until_a_person_decides(
+    config: Config, tmp_path: Path
+) -> None:
+    at_store(config, begin, lambda s: s.subscribe([ADA], NOW))
+    backups.take(config, tmp_path / "backup.db", NOW, overwrite=False)
+    config.store.path.unlink()
+    for now in (LATER, LATER + timedelta(hours=1)):
+        backups.put_back(config, tmp_path / "backup.db", now)
+        hold, until = at_store(config, lambda s: s.fact("hold"), lambda s: s.fact("used_until"))
+        assert "knows nothing of later mail" in str(hold)
+        assert until == LATER.isoformat()
+    at_store(config, lambda s: desk.perform(s, {"do": "release"}, LATER))
+    backups.put_back(config, tmp_path / "backup.db", LATER)
+    assert at_store(config, lambda s: s.fact("used_until")) == [""]
+
+
 def test_without_any_store_a_backup_makes_one(config: Config, tmp_path: Path) -> None:
     at_store(config, begin, lambda s: s.subscribe([ADA], NOW))
     backups.take(config, tmp_path / "backup.db", NOW, overwrite=False)
@@ -737,7 +753,7 @@ class LedgerWithBackups(Ledger):
         self.on_wire.clear()  # as when the daemon is killed
         done = backups.put_back(self.config, self.folder / "backup", self.now)
         assert done.carried is not None
-        assert done.carried.is_whole
+        assert (done.carried.lost, done.carried.used_until) == ((), "")
         self.open()
         # Who came since is lost with what they were told, which is said to the operator.
         self.left |= confirmed - self.confirmed()

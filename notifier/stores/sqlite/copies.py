@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Carried:
     """What was carried over: who left, was blocked or erased since the copy was made, and whose links were revoked.
 
     Of `sent` mails the copy did not know. Of `joined` people it still knows nothing. `lost` says what of all this could
-    not be read.
+    not be read. Of mail until `used_until` even the store that it was carried over from knew nothing.
     """
 
     unsubscribed: int = 0
@@ -47,11 +47,7 @@ class Carried:
     sent: int = 0
     joined: int = 0
     lost: tuple[str, ...] = ()
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing that was sent is unknown."""
-        return not self.lost
+    used_until: str = ""
 
 
 def copy(source: Path, target: Path, step: Step = lambda done, total: None) -> None:
@@ -161,7 +157,8 @@ def carry_over(path: Path, old: Path, now: datetime) -> Carried:
     with closing(_writing(old)) as db:
         migrate(db, old, read_only=False)
         faults = damage(db)
-    told = {one.name: 0 for one in fields(Carried) if one.name != "lost"}
+        used_until = past.small_facts(db).get(USED_UNTIL, "")
+    told: dict[str, int] = {}
     lost = [f"some of it may be missing: {faults[0]}"] if faults else []
     with closing(_writing(path)) as db:
         db.execute("ATTACH ? AS old", (str(old),))
@@ -173,7 +170,7 @@ def carry_over(path: Path, old: Path, now: datetime) -> Carried:
                     told |= part(db, ms(now))
             except sqlite3.DatabaseError as error:
                 lost.append(f"{what}: {error}")
-    return Carried(**told, lost=tuple(lost))
+    return Carried(**told, lost=tuple(lost), used_until=used_until)
 
 
 def _baseline(db: sqlite3.Connection, schema: str) -> str | None:
