@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
@@ -518,7 +519,7 @@ class Daemon:
         return {
             "session": session_id,
             "number": bulletin.number,
-            "until": bulletin.until.isoformat(),
+            "until": bulletin.until.astimezone(ZoneInfo(self._publisher.seminar.timezone)).isoformat(),
             "people": next((one.reached for one in settled if one.rule == bulletin.rule), 0),
             "hold": self._dispatcher.hold,
         }

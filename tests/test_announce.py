@@ -14,6 +14,7 @@ from house import DUE, PEOPLE, House
 from mailserver import MailServer
 from processes import house as process_house
 
+from notifier.bulletins import Bulletin
 from notifier.errors import NotifierError
 from notifier.inquiries.notices import announcing as announcing_now
 from notifier.notices import Kind
@@ -55,7 +56,13 @@ async def test_a_line_is_shown_everywhere_and_mailed_at_once_to_those_who_know_t
     before = event((await house.get("/calendar.ics")).content)
     house.now = START - timedelta(minutes=20)
     answer = await house.ask(announcing(f" {LINE} "))
-    assert answer == {"session": "2021-11-27", "number": 1, "until": END.isoformat(), "people": 3, "hold": ""}
+    assert answer == {
+        "session": "2021-11-27",
+        "number": 1,
+        "until": "2021-11-27T11:30:00+08:00",
+        "people": 3,
+        "hold": "",
+    }
     assert all(await shown(house))
     (listed,) = (await house.get("/talks.json")).json()["sessions"]
     assert listed["notice"] == LINE
@@ -174,6 +181,22 @@ async def test_on_hold_until_the_session_is_over_a_line_is_never_mailed(house: H
     await house.ask({"do": "release"})
     await house.pass_time(END + timedelta(minutes=20))
     await house.arrived(3)
+
+
+@pytest.mark.parametrize(("after_the_start", "mailed"), [(timedelta(minutes=10), 3), (timedelta(days=1), 0)])
+async def test_a_line_of_which_a_crash_left_no_more_than_the_word_is_mailed_while_it_holds(
+    house: House, after_the_start: timedelta, mailed: int
+) -> None:
+    await reminded(house)
+    await house.stop()
+    store = await SqliteStore.open(house.config().store.path)
+    await store.announce(Bulletin("2021-11-27", 1, LINE, house.now, END))
+    await store.close()
+    house.now = START + after_the_start
+    await house.start()
+    # And the organiser is told of the reminder that nobody had.
+    subjects = [mail["Subject"] for mail in await house.arrived(3 + mailed + 1)]
+    assert sum(subject.startswith(LINE) for subject in subjects) == mailed
 
 
 async def test_an_edit_that_waits_is_told_in_the_mail_of_the_line(house: House) -> None:

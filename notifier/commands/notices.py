@@ -269,7 +269,7 @@ def _what_became_of_line(config: Config, answer: dict[str, Any]) -> str:
     from notifier import rates, wiring
 
     people, until = answer["people"], datetime.fromisoformat(answer["until"])
-    shown = f"{answer['session']}: page and feed show it until {local(until, config.seminar.timezone)}"
+    shown = f"{answer['session']}: page and feed show it until {until:%a %Y-%m-%d %H:%M %z}"
     if not people:
         return f"{shown}; nobody has been told of this session yet, so nobody is mailed now"
     if answer["hold"]:
