@@ -106,7 +106,8 @@ class House:
     async def start(self) -> None:
         self.daemon = Daemon(self.config(), now=lambda: self.now)
         self.life = asyncio.create_task(self.daemon.run())
-        await self.until(lambda: self.life.done() or bool(self.daemon.addresses))
+        # It answers a moment before it listens to signals, which until then end the tests themselves.
+        await self.until(lambda: self.life.done() or self.daemon._scheduler.running)
         if self.life.done():
             self.life.result()
 
