@@ -454,7 +454,7 @@ async def test_after_a_setback_one_message_tries_how_the_server_is(room: Room) -
     room.post.most_at_once = 0
     for _ in range(8):
         room.now += timedelta(minutes=20)
-        room.dispatcher.wake()
+        await room.until(lambda: bool(room.post.taken or room.post.most_at_once))
         await asyncio.sleep(0.05)
         assert room.post.taken or room.post.most_at_once == 1
     room.post.answers.clear()
