@@ -1509,6 +1509,13 @@ def test_a_relative_link_of_a_file_is_lost_and_told_with_its_line() -> None:
     assert (line, "slides 'Install': link target lost") in warnings_of(reading)
 
 
+def test_a_link_that_leads_nowhere_is_lost_and_told_with_its_line() -> None:
+    """Written into a list of ours it would be refused there."""
+    reading = read(talk_with("Speaker: Ann Lee (MIT)", "Tencent Meeting: https://：meeting.tencent.com/dm/zz"))
+    assert reading.seminar.sessions[0].room == Room()
+    assert any(message.endswith("link target lost") for _, message in warnings_of(reading))
+
+
 def test_links_named_for_what_they_lead_to_need_no_label() -> None:
     talk = read(html_talk('<p><a href="https://e.org/s">Slides</a> | <a href="https://e.org/v">Video</a></p>'))
     (only,) = talk.seminar.sessions[0].talks

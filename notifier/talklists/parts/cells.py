@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
+from notifier.locations import is_web_address
 from notifier.talklists.parts.dates import read_when
 from notifier.talklists.parts.labels import Kind, find_label, kind_of
 from notifier.talklists.parts.people import affiliations, is_nobody, people
@@ -251,9 +252,10 @@ _BARE_LINK = re.compile(_URL)
 
 
 def links_in(text: str) -> list[Link]:
-    """The links in a text: `[slides](https://…)` and bare addresses, in order."""
+    """The links in a text that lead somewhere: `[slides](https://…)` and bare addresses, in order."""
     marked = [Link(found[2], found[1]) for found in _MARKDOWN_LINK.finditer(text)]
-    return marked + [Link(found[0].rstrip(".,;:")) for found in _BARE_LINK.finditer(_MARKDOWN_LINK.sub(" ", text))]
+    bare = [Link(found[0].rstrip(".,;:")) for found in _BARE_LINK.finditer(_MARKDOWN_LINK.sub(" ", text))]
+    return [link for link in marked + bare if is_web_address(link.url)]
 
 
 def without_links(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from notifier.locations import is_web_address
 from notifier.talklists.parts.blocks import Block
 from notifier.talklists.parts.cells import plain_passcode
 from notifier.talklists.parts.dates import plain
@@ -199,7 +200,8 @@ def target_of(entry: Field) -> tuple[str, str]:
         return (f"https://www.bilibili.com/video/{video[1]}", "") if video else ("", text)
     url = found.group().rstrip(".,;!?…")
     words = f"{text[: found.start()]} {text[found.start() + len(url) :]}".strip(" ()<>[]（）-:：,;.")
-    return (url if "://" in url else f"http://{url}"), " ".join(words.split())
+    url = url if "://" in url else f"http://{url}"
+    return (url, " ".join(words.split())) if is_web_address(url) else ("", text)
 
 
 def room_of(entry: Field, warn: Warn) -> dict[str, str]:
