@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import time
 from pathlib import Path
 from textwrap import dedent
@@ -778,4 +779,10 @@ def test_a_mutilated_list_is_read_or_refused_and_names_no_session_twice(data: st
     ids = [session.id.casefold() for session in reading.seminar.sessions]
     assert len(set(ids)) == len(ids)
     again = talklists.read(toml.write(reading.seminar, reading.warnings).encode(), Context())
-    assert again.seminar.sessions == reading.seminar.sessions
+    assert again.seminar.sessions == tuple(map(with_named_speakers, reading.seminar.sessions))
+
+
+def with_named_speakers(session: Session) -> Session:
+    """The session as a list of ours has it, which tells that an affiliation without a speaker is nobody's."""
+    named = (replace(talk, speakers=tuple(one for one in talk.speakers if one.name)) for talk in session.talks)
+    return replace(session, talks=tuple(named))
