@@ -31,7 +31,7 @@ from notifier.stores.sqlite import SqliteStore
 from notifier.talklists import Context
 from notifier.talks import Audience
 
-RUNS, LOADS, SESSIONS, IDLE_SECONDS = 9, 5, 2000, 20
+RUNS, LOADS, SESSIONS, IDLE_SECONDS = 9, 5, 2000, 60
 NOTIFIER = (sys.executable, "-m", "notifier")
 DOMAIN = "seminar.example.org"
 SITE = Site(f"https://{DOMAIN}")

@@ -61,7 +61,7 @@ def main() -> None:
                 compare(ours, theirs)
                 memory(ours)
         with daemon(LOOPS[-1]) as ours:
-            idle(ours.pid, 20)
+            idle(ours.pid, 60)
 
 
 @contextmanager
